@@ -1,0 +1,148 @@
+"""What a transport to AWS is, and the one place where its errors are classified.
+
+A transport is a callable that takes an operation and its parameters and returns the answer. It retries what is worth
+retrying, within bounds, and raises what `classify` makes of the rest, by the first row that fits:
+
+| the service said                                                    | raised                                       |
+|---------------------------------------------------------------------|----------------------------------------------|
+| `ConditionalCheckFailedException`                                   | `Conflict` with the item as it is            |
+| the same, after a try whose answer was lost                         | `Ambiguous`, a `Conflict`                    |
+| `TransactionCanceledException`: a reason in `_TRANSIENT_REASONS`,   | `Unavailable`                                |
+| and none is a failed condition                                      |                                              |
+| a code in `THROTTLED` (too fast) or `TRANSIENT` (a passing fault)   | `Unavailable`                                |
+| HTTP 429 or 5xx, whatever the code                                  | `Unavailable`                                |
+| anything else: permissions, missing resource, invalid request       | `Rejected`, a `Refused` that keeps the code  |
+
+No answer at all (refused, reset or timed out connection, a body that is no JSON) is `Unavailable`; the transports
+raise it. Codes come as `namespace#Code`, as `Code:url` or, from SQS's old protocol, as `AWS.SimpleQueueService.Code`;
+only the last part counts.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+from offload.aws import items
+from offload.core.errors import Refused, Unavailable
+from offload.core.writes import Conflict
+
+if TYPE_CHECKING:
+    from offload.core.errors import OffloadError
+    from offload.core.jobs import Item
+
+Call = Callable[[str, dict[str, Any]], dict[str, Any]]
+"""`call("UpdateItem", {...})` returns the answer, or raises `Conflict`, `Unavailable` or `Rejected`."""
+
+THROTTLED = frozenset(
+    {
+        "BandwidthLimitExceeded",
+        "EC2ThrottledException",
+        "KmsThrottled",
+        "LimitExceededException",
+        "OverLimit",
+        "PriorRequestNotComplete",
+        "ProvisionedThroughputExceededException",
+        "RequestLimitExceeded",
+        "RequestThrottled",
+        "RequestThrottledException",
+        "SlowDown",
+        "ThrottledException",
+        "Throttling",
+        "ThrottlingException",
+        "TooManyRequestsException",
+        "TransactionInProgressException",
+    }
+)
+"""botocore's list, with SQS's own `OverLimit` (120,000 in flight) and `KmsThrottled`."""
+
+TRANSIENT = frozenset(
+    {
+        "InternalError",
+        "InternalFailure",
+        "InternalServerError",
+        "InternalServerException",
+        "ReplicatedWriteConflictException",
+        "RequestTimeout",
+        "RequestTimeoutException",
+        "ServiceUnavailable",
+        "ServiceUnavailableException",
+        "TransactionConflictException",
+    }
+)
+
+_TRANSIENT_REASONS = frozenset({"ProvisionedThroughputExceeded", "ThrottlingError", "TransactionConflict"})
+_CONDITION_FAILED = "ConditionalCheckFailed"
+_TOO_MANY_REQUESTS = 429
+_SERVER_FAULTS = 500
+_LONGEST_MESSAGE = 300
+
+
+class Rejected(Refused):
+    """AWS refused a request for good.
+
+    Attributes:
+        code: AWS's error code, without namespace, such as `ParameterNotFound`.
+        answer: The error's whole body, such as the `CancellationReasons` of a transaction.
+    """
+
+    def __init__(self, message: str, code: str, answer: dict[str, Any] | None = None) -> None:
+        """Keep the code."""
+        super().__init__(message)
+        self.code = code
+        self.answer = answer or {}
+
+
+class Ambiguous(Conflict):
+    """The condition did not hold, but an earlier try of the same request may have been carried out unheard.
+
+    The conflict may be with the request's own effect: compare the item with what the request meant to write.
+    """
+
+
+def classify(operation: str, status: int, code: str, answer: dict[str, Any], *, lost: bool = False) -> OffloadError:
+    """Turn an error answer into the error to raise.
+
+    Args:
+        operation: What was called, for the message.
+        status: HTTP status.
+        code: AWS's error code, with or without namespace.
+        answer: The error's body.
+        lost: An earlier try of this request may have been carried out.
+    """
+    code = short_code(code)
+    if code == f"{_CONDITION_FAILED}Exception":
+        raw = answer.get("Item")
+        item: Item | None = items.load_map(raw) if raw else None
+        return Ambiguous(item) if lost else Conflict(item)
+    message = f"{operation}: {code or f'HTTP {status}'}{_detail(answer)}"
+    if code == "TransactionCanceledException":
+        reasons = {reason.get("Code", "None") for reason in answer.get("CancellationReasons", ())}
+        transient = bool(reasons & _TRANSIENT_REASONS) and _CONDITION_FAILED not in reasons
+    else:
+        transient = code in THROTTLED or code in TRANSIENT or status == _TOO_MANY_REQUESTS or status >= _SERVER_FAULTS
+    return Unavailable(message) if transient else Rejected(message, code, answer)
+
+
+def short_code(code: str) -> str:
+    """Return an error code without namespace and address."""
+    return code.rpartition("#")[2].partition(":")[0].rpartition(".")[2]
+
+
+def host(service: str, region: str) -> str:
+    """Return a service's host name in a region."""
+    return f"{service}.{region}.amazonaws.com{'.cn' if region.startswith('cn-') else ''}"
+
+
+def partition(region: str) -> str:
+    """Return the first part of a region's ARNs after `arn:`."""
+    if region.startswith("cn-"):
+        return "aws-cn"
+    return "aws-us-gov" if region.startswith("us-gov-") else "aws"
+
+
+def _detail(answer: dict[str, Any]) -> str:
+    text = answer.get("message") or answer.get("Message") or ""
+    # A signature error quotes the whole signed request, session token included, below its first line.
+    line = str(text).partition("\n")[0][:_LONGEST_MESSAGE]
+    return f": {line}" if line else ""

@@ -1,0 +1,110 @@
+"""Kept-alive connections to one AWS endpoint, for the lean transport."""
+
+from __future__ import annotations
+
+import http.client
+import select
+import threading
+from pathlib import Path
+from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
+
+from offload.aws.calls import Rejected
+
+if TYPE_CHECKING:
+    import ssl
+
+    from offload.core.clock import Clock
+
+CONNECT_TIMEOUT = 2.0
+"""Seconds. Inside a region a connection takes milliseconds; two seconds is a host that is gone."""
+MOST_IDLE_MS = 60_000
+"""A sandbox may be frozen for minutes, and a gateway on the way forgets an idle connection without saying so."""
+
+
+class NotSent(Exception):  # noqa: N818 - says what is known of the request
+    """No connection came about, so the request was not carried out."""
+
+
+class Pool:
+    """Idle connections to one endpoint, the last used first."""
+
+    def __init__(self, endpoint: str, clock: Clock) -> None:
+        parts = urlsplit(endpoint)
+        if parts.scheme not in ("http", "https") or not parts.hostname or parts.path not in ("", "/"):
+            msg = f"AWS_ENDPOINT_URL must be http(s)://host[:port] with nothing behind it, not {endpoint!r}"
+            raise Rejected(msg, "InvalidEndpoint")
+        self._secure = parts.scheme == "https"
+        self._name, self._port = parts.hostname, parts.port or (443 if self._secure else 80)
+        self.host = parts.netloc.rpartition("@")[2].lower()
+        self.where = f"{parts.scheme}://{self.host}"
+        self._clock = clock
+        self._idle: list[tuple[http.client.HTTPConnection, int]] = []
+
+    def take(self, patience: float) -> tuple[http.client.HTTPConnection, bool]:
+        """Return a connection, and whether it was used before."""
+        oldest = self._clock.now() - MOST_IDLE_MS
+        while self._idle:
+            try:
+                connection, since = self._idle.pop()
+            except IndexError:  # another thread was quicker
+                break
+            if connection.sock is not None and since >= oldest and not _readable(connection.sock.fileno()):
+                connection.sock.settimeout(patience)
+                return connection, True
+            connection.close()
+        return self.open(patience), False
+
+    def open(self, patience: float) -> http.client.HTTPConnection:
+        """Connect.
+
+        Raises:
+            NotSent: Nobody answers there.
+        """
+        timeout = min(CONNECT_TIMEOUT, patience)
+        if self._secure:
+            connection: http.client.HTTPConnection = http.client.HTTPSConnection(
+                self._name, self._port, timeout=timeout, context=_tls()
+            )
+        else:
+            connection = http.client.HTTPConnection(self._name, self._port, timeout=timeout)
+        try:
+            connection.connect()
+        except OSError as error:
+            connection.close()
+            msg = f"cannot connect to {self.where}: {describe(error)}"
+            raise NotSent(msg) from error
+        connection.sock.settimeout(patience)
+        return connection
+
+    def put(self, connection: http.client.HTTPConnection) -> None:
+        """Keep a connection whose answer was read to the end."""
+        if connection.sock is not None:
+            self._idle.append((connection, self._clock.now()))
+
+
+_tls_lock = threading.Lock()
+_tls_context: ssl.SSLContext | None = None
+
+
+def _tls() -> ssl.SSLContext:
+    """Return the process's TLS context; reading the root certificates takes milliseconds, so it is done once."""
+    global _tls_context  # noqa: PLW0603 - one context a process is the point
+    with _tls_lock:
+        if _tls_context is None:
+            import ssl  # plain http, as in tests, needs none
+
+            _tls_context = ssl.create_default_context()
+        return _tls_context
+
+
+def _readable(descriptor: int) -> bool:
+    """Tell whether an idle socket has something to read, which can only be its end."""
+    poll = select.poll()
+    poll.register(descriptor, select.POLLIN)
+    return bool(poll.poll(0))
+
+
+def describe(error: Exception) -> str:
+    """Show an exception with its kind."""
+    return f"{type(error).__name__}: {error}" if str(error) else type(error).__name__

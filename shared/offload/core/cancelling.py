@@ -1,0 +1,31 @@
+"""Cancelling: what a request to cancel means for a record."""
+
+from __future__ import annotations
+
+from offload.core.delivery import life
+from offload.core.jobs import Item, State, transition
+from offload.core.writes import Test, Write
+
+_WAITING = (State.PENDING, State.SCHEDULED, State.BLOCKED, State.RETRYING)
+
+
+def cancel(job_id: str, now: int) -> Write:
+    """End a job that waits. Its message stays; the worker that receives it drops it."""
+    return Write(
+        job_id,
+        when=tuple((Test("state", "=", state.value),) for state in _WAITING),
+        set={"state": State.CANCELLED.value, "finished_at": now, "updated_at": now, "ttl": life(now)},
+        append={"history": [transition(State.CANCELLED, now, 0)]},
+        remove=("next_at", "idx", "idx_at"),
+    )
+
+
+def request_cancel(item: Item, now: int) -> Write | None:
+    """Ask a running job to stop; None when it has ended and there is nothing to ask."""
+    if item["state"] != State.RUNNING.value:
+        return None
+    return Write(
+        item["id"],
+        when=((Test("state", "=", State.RUNNING.value), Test("lease", "=", item.get("lease", ""))),),
+        set={"cancel_requested_at": item.get("cancel_requested_at", now), "updated_at": now},
+    )

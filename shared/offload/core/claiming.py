@@ -1,0 +1,176 @@
+"""Claiming: what a delivery of a message means for its job.
+
+A worker first tries `claim`, which succeeds for a job that is due. When the record says otherwise the store hands back
+the record and `meet` decides, case by case:
+
+| the record says                         | then                                                              |
+|-----------------------------------------|-------------------------------------------------------------------|
+| RUNNING under this very lease           | `Ours`: the claim was applied although its answer was lost        |
+| SUCCEEDED, CANCELLED, EXPIRED           | `Drop`: a duplicate; acknowledge it, run nothing                  |
+| FAILED, this message or an older one    | `Bury`: fail it again until the queue moves it to the DLQ         |
+| FAILED, a message sent after the failure| `Claim`: it was redriven; fresh attempts, history kept            |
+| RUNNING, lease alive                    | `Wait` for the lease; deleting the message would lose the job     |
+| RUNNING, lease over, attempts left      | `Claim`: its worker died; run it last in the batch                |
+| RUNNING, lease over, none left          | `Fail`: its worker died on the last attempt                       |
+| RETRYING, not due                       | `Wait` until it is                                                |
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from offload.core.delivery import NOT_STARTED, life
+from offload.core.ending import failed
+from offload.core.jobs import Item, State, transition
+from offload.core.writes import Condition, Test, Write
+
+if TYPE_CHECKING:
+    from offload.core.delivery import Delivery
+
+EARLY_MS = 2_000
+"""A message may come back this much before its time: visibility counts whole seconds and clocks differ a little."""
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """Try this claim; `suspect` when an earlier worker died on the job."""
+
+    write: Write
+    suspect: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Ours:
+    """The claim is in force: run."""
+
+
+@dataclass(frozen=True, slots=True)
+class Drop:
+    """Acknowledge the message; the job has ended."""
+
+    state: State
+
+
+@dataclass(frozen=True, slots=True)
+class Bury:
+    """Fail the message again, so that the queue moves it to its dead-letter queue."""
+
+
+@dataclass(frozen=True, slots=True)
+class Wait:
+    """Not now: hand the message back until epoch milliseconds `until`."""
+
+    until: int
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
+class Fail:
+    """Record the failure, then bury the message."""
+
+    write: Write
+
+
+Verdict = Claim | Ours | Drop | Bury | Wait | Fail
+
+
+def claim(delivery: Delivery, now: int, lease_until: int, max_attempts: int) -> Write:
+    """Claim a job that is due: the attempt is charged here, right before the user's function starts."""
+    due: Condition = ((Test("state", "=", State.RETRYING.value), Test("next_at", "<=", now + EARLY_MS)),)
+    return _claim(delivery, now, lease_until, max_attempts, when=(*NOT_STARTED, *due))
+
+
+def _claim(
+    delivery: Delivery,
+    now: int,
+    lease_until: int,
+    max_attempts: int,
+    *,
+    when: Condition,
+    fresh: bool = False,
+    note: str | None = None,
+    attempt: int | None = None,
+) -> Write:
+    changed: dict[str, Any] = {
+        "state": State.RUNNING.value,
+        "started_at": now,
+        "updated_at": now,
+        "lease": delivery.token,
+        "lease_until": lease_until,
+        "message_id": delivery.message_id,
+        "max_attempts": max_attempts,
+        "ttl": life(now),
+    }
+    if fresh:
+        changed["attempt"] = 1
+    # The number of the attempt is known only to the store; the entry says it where it is known here.
+    entry = transition(State.RUNNING, now, attempt or 0, note)
+    return Write(
+        delivery.job_id,
+        when=when,
+        set=changed,
+        default=delivery.facts,
+        add={"redrives": 1} if fresh else {"attempt": 1},
+        append={"history": [entry]},
+        remove=("next_at", "idx", "idx_at", *(("finished_at", "reason") if fresh else ())),
+    )
+
+
+def meet(item: Item, delivery: Delivery, now: int, lease_until: int, max_attempts: int) -> Verdict:
+    """Decide what a delivery means whose claim the record refused; see the module's table."""
+    state = State(item["state"])
+    if state is State.RUNNING:
+        return _meet_running(item, delivery, now, lease_until, max_attempts)
+    if state is State.FAILED:
+        if not _sent_after(delivery, item, item.get("finished_at", 0)):
+            return Bury()
+        same = (Test("state", "=", State.FAILED.value), Test("finished_at", "=", item.get("finished_at", 0)))
+        return Claim(
+            _claim(delivery, now, lease_until, max_attempts, when=(same,), fresh=True, note="redriven", attempt=1),
+            suspect=False,
+        )
+    if state.terminal:
+        return Drop(state)
+    # Only RETRYING before its time is left: PENDING and SCHEDULED would have been claimed, unless the record changed
+    # between the refused claim and this answer, in which case looking again at once is right.
+    return Wait(item.get("next_at", now), "not due yet")
+
+
+def _meet_running(item: Item, delivery: Delivery, now: int, lease_until: int, max_attempts: int) -> Verdict:
+    lease, lease_end, attempt = item.get("lease", ""), item.get("lease_until", 0), item.get("attempt", 0)
+    if lease == delivery.token:
+        return Ours()
+    if lease_end > now:
+        return Wait(lease_end + 1_000, "another worker holds the job")
+    redriven = _sent_after(delivery, item, lease_end)
+    if attempt >= max_attempts and not redriven:
+        return Fail(_lost(item, delivery, now))
+    write = _claim(
+        delivery,
+        now,
+        lease_until,
+        max_attempts,
+        when=((Test("state", "=", State.RUNNING.value), Test("lease", "=", lease)),),
+        fresh=redriven,
+        note="redriven" if redriven else "the worker before it died",
+        attempt=1 if redriven else attempt + 1,
+    )
+    return Claim(write, suspect=True)
+
+
+def _sent_after(delivery: Delivery, item: Item, moment: int) -> bool:
+    # A redrive sends a new message with a new id; a second copy of the original is older than the failure.
+    return delivery.message_id != item.get("message_id") and delivery.sent_at > moment
+
+
+def _lost(item: Item, delivery: Delivery, now: int) -> Write:
+    attempt = item.get("attempt", 0)
+    error = {
+        "type": "WorkerLost",
+        "message": "the worker died without a word: out of memory, timed out or killed",
+        "traceback": "",
+        "attempt": attempt,
+    }
+    when: Condition = ((Test("state", "=", State.RUNNING.value), Test("lease", "=", item.get("lease", ""))),)
+    return failed(delivery, item, error, now, when=when)

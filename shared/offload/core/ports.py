@@ -1,0 +1,120 @@
+"""What the library needs from the outside. Each method is one request to the service behind it.
+
+Adapters translate the service's errors once: `Conflict`, `Unavailable` (try again) or `Refused` (do not).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Protocol
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from offload.core.jobs import Item
+    from offload.core.writes import Write
+
+MOST_ENTRIES = 10
+"""Entries of one SQS batch request."""
+
+LONGEST_QUEUE_DELAY = 900
+"""Seconds `DelaySeconds` can hold a message back."""
+
+
+class JobStore(Protocol):
+    """The job table."""
+
+    def apply(self, write: Write) -> Item:
+        """Carry out a conditional write and return the item after it.
+
+        Raises:
+            Conflict: The condition did not hold; holds the item as it is.
+        """
+
+    def get(self, key: str) -> Item | None:
+        """Read one item, consistently."""
+
+    def find(self, partition: str, *, limit: int) -> list[Item]:
+        """Read an index partition, newest first; items carry at least the projected attributes."""
+
+
+@dataclass(frozen=True, slots=True)
+class Outgoing:
+    """A message to send: its body, delay in whole seconds (0 to 900) and fairness group."""
+
+    body: str
+    delay: int = 0
+    group: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Received:
+    """A message as a queue hands it out. Times are epoch milliseconds.
+
+    Attributes:
+        message_id: SQS's id of it.
+        receipt: Handle to delete it or change its visibility.
+        body: Its body.
+        sent_at: When it was sent.
+        first_received_at: When it was first received.
+        receives: How often it has been received, this time included.
+    """
+
+    message_id: str
+    receipt: str
+    body: str
+    sent_at: int
+    first_received_at: int
+    receives: int
+
+
+@dataclass(frozen=True, slots=True)
+class QueueCounts:
+    """Approximate numbers of messages."""
+
+    visible: int
+    in_flight: int
+    delayed: int
+
+
+class Queues(Protocol):
+    """Queues by name."""
+
+    def send(self, queue: str, message: Outgoing) -> str:
+        """Send a message and return its message id."""
+
+    def send_batch(self, queue: str, messages: Sequence[Outgoing]) -> list[str | Exception]:
+        """Send up to ten messages; returns a message id or an error for each, in order."""
+
+    def receive(self, queue: str, *, limit: int, visibility: int, wait: int = 0) -> list[Received]:
+        """Receive up to ten messages and hide them for `visibility` seconds."""
+
+    def delete(self, queue: str, receipt: str) -> None:
+        """Delete a received message."""
+
+    def change_visibility(self, queue: str, receipt: str, seconds: int) -> None:
+        """Make a received message visible again in `seconds` from now, 0 to 43,200 since its receive."""
+
+    def counts(self, queue: str) -> QueueCounts:
+        """Read the approximate numbers of messages."""
+
+
+class Blobs(Protocol):
+    """The store of payloads and results that are too large for message or record."""
+
+    def put(self, key: str, data: bytes) -> dict[str, str]:
+        """Store bytes and return their reference: `bucket` and `key`."""
+
+    def get(self, ref: dict[str, str]) -> bytes:
+        """Read bytes.
+
+        Raises:
+            Refused: Nothing is there, or access is denied.
+        """
+
+
+class Timers(Protocol):
+    """One-time schedules for what a queue cannot hold back long enough."""
+
+    def send_at(self, name: str, queue: str, body: str, at: int) -> None:
+        """Have `body` sent to `queue` at epoch milliseconds `at`, precise to 60 s. An existing name is kept."""

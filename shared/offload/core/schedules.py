@@ -1,0 +1,157 @@
+"""Schedules: five-field cron and fixed rates, and their EventBridge spelling.
+
+EventBridge's cron differs from everybody's: six fields (a year), `?` must stand in one of day-of-month and day-of-week,
+days of the week count from SUN=1. Users write ordinary cron; what EventBridge cannot express is refused by name.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any, NoReturn
+from zoneinfo import ZoneInfo
+
+from cronsim import CronSim, CronSimError
+
+from offload.core.durations import Duration, seconds
+from offload.core.errors import DefinitionError
+
+_DAYS = ("SUN", "MON", "TUE", "WED", "THU", "FRI", "SAT")
+_ALIASES = {
+    "@hourly": "0 * * * *",
+    "@daily": "0 0 * * *",
+    "@midnight": "0 0 * * *",
+    "@weekly": "0 0 * * 0",
+    "@monthly": "0 0 1 * *",
+    "@yearly": "0 0 1 1 *",
+    "@annually": "0 0 1 1 *",
+}
+_DAY_TOKEN = re.compile(r"[0-7]|SUN|MON|TUE|WED|THU|FRI|SAT")
+
+
+@dataclass(frozen=True, slots=True)
+class Cron:
+    """Run at the minutes a five-field cron expression names.
+
+    Attributes:
+        expression: `minute hour day-of-month month day-of-week`, or `@daily` and its kin.
+        timezone: IANA zone such as `Europe/Oslo`. Local times that a spring-forward skips do not run that day.
+        payload: Arguments of the job, by name.
+        enabled: False deploys the schedule switched off.
+    """
+
+    expression: str
+    timezone: str = "UTC"
+    payload: dict[str, Any] = field(default_factory=dict)
+    enabled: bool = True
+
+    def __post_init__(self) -> None:
+        """Refuse what cron or EventBridge cannot express."""
+        try:
+            ZoneInfo(self.timezone)
+        except (KeyError, ValueError, TypeError, OSError) as error:
+            msg = f"schedules: timezone={self.timezone!r} is not an IANA time zone, such as 'Europe/Oslo'"
+            raise DefinitionError(msg) from error
+        try:
+            CronSim(self._five(), datetime(2024, 1, 1, tzinfo=UTC))
+        except CronSimError as error:
+            msg = f"schedules: Cron({self.expression!r}): {error}. Give five fields: minute hour day month weekday"
+            raise DefinitionError(msg) from error
+        self.aws_expression()
+
+    def _five(self) -> str:
+        return (
+            _ALIASES.get(self.expression.strip().lower(), self.expression) if isinstance(self.expression, str) else ""
+        )
+
+    def aws_expression(self) -> str:
+        """Return the EventBridge spelling, such as `cron(0 2 * * ? *)`.
+
+        Raises:
+            DefinitionError: The expression has no EventBridge equivalent.
+        """
+        fields = self._five().upper().split()
+        if len(fields) != 5:  # noqa: PLR2004 - the five fields of cron
+            self._refuse("give exactly five fields (no seconds)")
+        minute, hour, day, month, weekday = fields
+        if "*" not in (day[:1], weekday[:1]):
+            self._refuse(
+                "day-of-month and day-of-week are both set, which EventBridge cannot express: use two schedules"
+            )
+        if "L" in weekday and "#" not in weekday:
+            weekday = self._last_weekday(weekday)
+        elif weekday[:1] == "*" and weekday != "*":
+            self._refuse("a step over day-of-week has no EventBridge equivalent: list the days")
+        elif weekday != "*":
+            weekday = ",".join(self._weekday_part(part) for part in weekday.split(","))
+        if weekday == "*":
+            return f"cron({minute} {hour} {day} {month} ? *)"
+        return f"cron({minute} {hour} ? {month} {weekday} *)"
+
+    def _weekday_part(self, part: str) -> str:
+        if "/" in part:
+            self._refuse("a step over day-of-week has no EventBridge equivalent: list the days")
+        nth = ""
+        if "#" in part:
+            part, _, number = part.partition("#")
+            nth = f"#{number}"
+        ends = part.split("-")
+        if not all(_DAY_TOKEN.fullmatch(end) for end in ends):
+            self._refuse(f"day-of-week {part!r} is not 0-7 or SUN-SAT")
+        names = [_DAYS[int(end) % 7] if end.isdigit() else end for end in ends]
+        if len(names) == 2 and _DAYS.index(names[0]) > _DAYS.index(names[1]):  # noqa: PLR2004 - a range has two ends
+            first, last = (_DAYS.index(name) for name in names)
+            # EventBridge's week starts on SUN, so a range over Saturday is written out.
+            return ",".join(_DAYS[n % 7] for n in range(first, last + 8))
+        return (f"{_DAYS.index(names[0]) + 1}" if nth else "-".join(names)) + nth
+
+    def _last_weekday(self, weekday: str) -> str:
+        match = re.fullmatch(r"([0-7]|SUN|MON|TUE|WED|THU|FRI|SAT)L", weekday)
+        if match is None:
+            self._refuse(f"day-of-week {weekday!r} is not understood: write FRIL or 5L for the last Friday")
+        token = match[1]
+        return f"{(int(token) % 7 if token.isdigit() else _DAYS.index(token)) + 1}L"
+
+    def _refuse(self, why: str) -> NoReturn:
+        msg = f"schedules: Cron({self.expression!r}): {why}"
+        raise DefinitionError(msg)
+
+    def next_runs(self, after: datetime, count: int = 1) -> list[datetime]:
+        """Return the next `count` run times after an aware moment."""
+        runs = CronSim(self._five(), after.astimezone(ZoneInfo(self.timezone)))
+        return [next(runs) for _ in range(count)]
+
+
+@dataclass(frozen=True, slots=True)
+class Every:
+    """Run at a fixed rate, counted from the deploy.
+
+    Attributes:
+        interval: Whole minutes, at least one: `"5m"`, `"2h"`, `"1d"`.
+        payload: Arguments of the job, by name.
+        enabled: False deploys the schedule switched off.
+    """
+
+    interval: Duration
+    payload: dict[str, Any] = field(default_factory=dict)
+    enabled: bool = True
+
+    def __post_init__(self) -> None:
+        """Refuse what EventBridge cannot express."""
+        total = seconds(self.interval, field="schedules: Every", least=60)
+        if total % 60:
+            msg = f"schedules: Every({self.interval!r}) must be whole minutes, at least '1m'"
+            raise DefinitionError(msg)
+
+    def aws_expression(self) -> str:
+        """Return the EventBridge spelling, such as `rate(5 minutes)`."""
+        minutes = int(seconds(self.interval, field="schedules: Every") // 60)
+        for size, unit in ((1440, "day"), (60, "hour"), (1, "minute")):
+            if minutes % size == 0:
+                count = minutes // size
+                return f"rate({count} {unit}{'' if count == 1 else 's'})"
+        raise AssertionError(minutes)  # every whole number divides by 1
+
+
+Schedule = Cron | Every

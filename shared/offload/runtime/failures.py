@@ -1,0 +1,35 @@
+"""A run's error as the job record keeps it."""
+
+from __future__ import annotations
+
+import traceback
+from typing import Any
+
+_MESSAGE, _TRACEBACK = 1_000, 4_000
+
+
+def describe(error: BaseException, attempt: int) -> dict[str, Any]:
+    """Return `type`, `message`, `traceback` and `attempt`, bounded in size, whatever the error does when printed."""
+    try:
+        message = str(error)
+    except Exception as broken:  # noqa: BLE001 - a user's __str__ may raise anything
+        message = f"(its text cannot be shown: {type(broken).__name__})"
+    lines = traceback.TracebackException(type(error), error, _user_frames(error), limit=-25, compact=True).format()
+    return {
+        "type": type(error).__name__[:_MESSAGE],
+        "message": _printable(message)[:_MESSAGE],
+        "traceback": _printable("".join(lines))[-_TRACEBACK:],
+        "attempt": attempt,
+    }
+
+
+def _user_frames(error: BaseException) -> Any:
+    # The worker's own frames stand above the task's and tell its author nothing.
+    frame = error.__traceback__
+    while frame is not None and frame.tb_frame.f_globals.get("__name__", "").startswith("offload.runtime"):
+        frame = frame.tb_next
+    return frame or error.__traceback__
+
+
+def _printable(text: str) -> str:
+    return text.encode("utf-8", "replace").decode()

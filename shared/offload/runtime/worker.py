@@ -1,0 +1,381 @@
+"""The worker: one invocation, one batch of messages, each ended, handed back or on its way to the DLQ."""
+
+from __future__ import annotations
+
+import json
+import math
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from offload.core import claiming, ending
+from offload.core import context as contexts
+from offload.core.clock import new_id
+from offload.core.delivery import Delivery
+from offload.core.errors import LeaseLost, MessageError, OffloadError, PayloadError, Refused, Unavailable, UnknownTask
+from offload.core.jobs import State
+from offload.core.messages import Message, job_id_of
+from offload.core.ports import LONGEST_QUEUE_DELAY, Outgoing
+from offload.core.writes import Conflict
+from offload.runtime.failures import describe
+from offload.runtime.limits import Usage, run_async, soft_limit
+from offload.runtime.persistence import Deferred, Died, HandedBack, JobRecord
+from offload.runtime.powertools import (
+    BatchProcessor,
+    EventType,
+    IdempotencyConfig,
+    IdempotencyHandler,
+    IdempotencyPersistenceLayerError,
+    process_partial_response,
+)
+from offload.runtime.running import RunningJob
+
+if TYPE_CHECKING:
+    import random
+    from collections.abc import Callable
+
+    from aws_lambda_powertools.utilities.data_classes.sqs_event import SQSRecord
+
+    from offload.core.clock import Clock
+    from offload.core.ports import Blobs, JobStore, Queues
+    from offload.core.tasks import Task
+    from offload.runtime.telemetry import Telemetry
+
+_LONGEST_VISIBILITY = 43_200
+_LATEST_BACKOFF = 900
+_RENEW_BEFORE = 2
+"""A message this close to its queue's `maxReceiveCount` is sent anew rather than handed back once more."""
+
+
+class _NotDone(Exception):
+    pass
+
+
+@dataclass(slots=True)
+class _Receipt:
+    """One received message, as the worker needs it."""
+
+    queue: str
+    message_id: str
+    handle: str
+    body: str
+    sent_at: int
+    first_received_at: int
+    receives: int
+
+    @classmethod
+    def read(cls, record: SQSRecord) -> _Receipt:
+        attributes = record.attributes
+        return cls(
+            queue=record.event_source_arn.rpartition(":")[2],
+            message_id=record.message_id,
+            handle=record.receipt_handle,
+            body=record.body,
+            sent_at=int(attributes.sent_timestamp),
+            first_received_at=int(attributes.approximate_first_receive_timestamp),
+            receives=int(attributes.approximate_receive_count),
+        )
+
+
+class Worker:
+    """A Lambda handler for one task.
+
+    Args:
+        task: The task.
+        store: Job table.
+        queues: Queues.
+        blobs: Large payloads and results.
+        clock: Time.
+        rng: Jitter and lease tokens.
+        telemetry: Log and metrics.
+        max_receives: The queues' `maxReceiveCount`.
+    """
+
+    def __init__(
+        self,
+        task: Task[Any, Any],
+        *,
+        store: JobStore,
+        queues: Queues,
+        blobs: Blobs,
+        clock: Clock,
+        rng: random.Random,
+        telemetry: Telemetry,
+        max_receives: int,
+    ) -> None:
+        """Keep the ports; nothing is called before the first invocation."""
+        self._task, self._store, self._queues, self._blobs = task, store, queues, blobs
+        self._clock, self._rng, self._telemetry, self._max_receives = clock, rng, telemetry, max_receives
+
+    def __call__(self, event: dict[str, Any], context: Any) -> dict[str, Any]:
+        """Handle one batch and report the messages that are not done.
+
+        Returns:
+            The partial batch response: `{"batchItemFailures": [{"itemIdentifier": message_id}, ...]}`.
+        """
+        config = IdempotencyConfig()
+        config.register_lambda_context(context)
+        batch = _Batch(self._handle, config)
+        try:
+            response = process_partial_response(
+                event=event, record_handler=batch.handle, processor=batch, context=context
+            )
+            return dict(response)
+        finally:
+            self._telemetry.flush()
+
+    def _handle(self, receipt: _Receipt, config: IdempotencyConfig, *, first: bool, last: bool) -> bool:
+        """Handle one message; True means done, False means handed back. Raises `Deferred` for after the batch."""
+        self._telemetry.begin(receipt.message_id)
+        try:
+            return self._decide(receipt, config, first=first, last=last)
+        except Unavailable as trouble:
+            # Our own trouble charges nobody: the message waits longer with each receive.
+            self._telemetry.trouble(trouble)
+            delay = self._rng.uniform(0.5, 1.0) * min(_LATEST_BACKOFF, 2 ** min(receipt.receives, 10))
+            return self._hand_back(receipt, delay)
+        except Refused as trouble:
+            self._telemetry.trouble(trouble)
+            return self._hand_back(receipt, _LATEST_BACKOFF)
+        finally:
+            self._telemetry.end()
+
+    def _decide(self, receipt: _Receipt, config: IdempotencyConfig, *, first: bool, last: bool) -> bool:
+        job_id = job_id_of(receipt.body) or receipt.message_id
+        self._telemetry.job(job_id)
+        try:
+            message = self._read(receipt.body)
+        except (MessageError, UnknownTask) as wrong:
+            unread = Message(payload=None)
+            return self._reject(self._delivery(receipt, job_id, unread), receipt, wrong, readable=False)
+        delivery = self._delivery(receipt, job_id, message)
+        if message.expires_at is not None and self._clock.now() >= message.expires_at and self._expire(delivery):
+            return True
+        remaining = _remaining_ms(config)
+        if not first and remaining < self._task.settings.soft_limit * 1000:
+            self._telemetry.handed_back("not enough time left in this invocation")
+            return self._hand_back(receipt, 0)
+        try:
+            arguments = self._task.signature.read(self._payload(message))
+        except PayloadError as wrong:
+            return self._reject(delivery, receipt, wrong, readable=True)
+        return self._run(delivery, receipt, arguments, config, last=last)
+
+    def _read(self, body: str) -> Message:
+        message = Message.decode(body)
+        if message.task not in (None, self._task.name):
+            raise UnknownTask(f"the message is for task {message.task!r}, but this queue serves {self._task.name!r}")
+        return message
+
+    def _delivery(self, receipt: _Receipt, job_id: str, message: Message) -> Delivery:
+        return Delivery(
+            task=self._task.name,
+            job_id=job_id,
+            message_id=receipt.message_id,
+            message=message,
+            sent_at=receipt.sent_at,
+            token=new_id(self._rng),
+        )
+
+    def _payload(self, message: Message) -> dict[str, Any]:
+        if message.payload is not None:
+            return message.payload
+        assert message.payload_ref is not None  # the contract has one of the two
+        try:
+            payload = json.loads(self._blobs.get(message.payload_ref))
+        except Refused as gone:
+            raise PayloadError(f"payload_ref: {gone}") from gone
+        except (ValueError, RecursionError) as error:
+            raise PayloadError(f"payload_ref: the object is not JSON: {error}") from error
+        if not isinstance(payload, dict):
+            raise PayloadError("payload_ref: the object must hold a JSON object with the arguments by name")
+        return payload
+
+    def _run(
+        self,
+        delivery: Delivery,
+        receipt: _Receipt,
+        arguments: dict[str, Any],
+        config: IdempotencyConfig,
+        *,
+        last: bool,
+    ) -> bool:
+        record = JobRecord(
+            delivery,
+            self._task,
+            store=self._store,
+            blobs=self._blobs,
+            clock=self._clock,
+            rng=self._rng,
+            last=last,
+        )
+        handler = IdempotencyHandler(
+            function=self._call,
+            function_payload={"id": delivery.job_id},
+            config=config,
+            persistence_store=record,
+            function_args=(delivery, record, arguments, config.lambda_context),
+            function_kwargs={},
+        )
+        try:
+            handler.handle()
+        except IdempotencyPersistenceLayerError as wrapped:
+            return self._unrecorded(wrapped.__cause__, receipt, record)
+        except Exception:  # noqa: BLE001, S110 - the task's own error, in the record by now, which says what follows
+            pass
+        self._telemetry.ended(record, receipt.sent_at, self._clock.now())
+        if record.ended is State.RETRYING and record.due is not None:
+            return self._hand_back(receipt, (record.due - self._clock.now()) / 1000)
+        if record.ended is State.FAILED:
+            return self._bury(receipt)
+        return True
+
+    def _unrecorded(self, cause: BaseException | None, receipt: _Receipt, record: JobRecord) -> bool:
+        """What a claim or a finish that was not written means for the message."""
+        match cause:
+            case HandedBack(verdict=claiming.Wait() as wait):
+                self._telemetry.handed_back(wait.why)
+                return self._hand_back(receipt, (wait.until - self._clock.now()) / 1000)
+            case HandedBack():
+                if record.ended is not None:
+                    self._telemetry.ended(record, receipt.sent_at, self._clock.now())
+                return self._bury(receipt)
+            case LeaseLost():
+                # The winner's outcome stands; this message is its, or a copy that will find the job ended.
+                self._telemetry.handed_back("overtaken by another worker")
+                return False
+            case Deferred() | Unavailable() | Refused():
+                raise cause
+            case _:
+                raise Refused(f"the job's outcome could not be recorded: {cause!r}") from cause
+
+    def _call(self, delivery: Delivery, record: JobRecord, arguments: dict[str, Any], context: Any) -> str:
+        """Run the user's function and return its result as JSON text."""
+        hard = context.get_remaining_time_in_millis() / 1000
+        # Even a first job that started late gets its soft limit before the hard one.
+        soft = min(self._task.settings.soft_limit, hard - min(1.0, hard / 10))
+        until = self._clock.now() + int(soft * 1000)
+        job = RunningJob(delivery, record.item, store=self._store, clock=self._clock, until=until)
+        record.running = job
+        usage = Usage()
+        token = contexts.enter(job)
+        self._telemetry.started(job.attempt)
+        try:
+            if self._task.is_async:
+                value = run_async(lambda: self._task.function(**arguments), soft)
+            else:
+                with soft_limit(soft):
+                    value = self._task.function(**arguments)
+            return self._task.signature.write_result(value)
+        except Exception:
+            raise
+        except BaseException as death:
+            raise Died(f"{type(death).__name__}: {death}") from death
+        finally:
+            contexts.leave(token)
+            record.extra = {"usage": usage.measure()}
+
+    def _expire(self, delivery: Delivery) -> bool:
+        try:
+            self._store.apply(ending.expire(delivery, self._clock.now()))
+        except Conflict:
+            return False  # it has started before, or ended: the ordinary way decides
+        self._telemetry.note("job expired before it could start")
+        return True
+
+    def _reject(self, delivery: Delivery, receipt: _Receipt, wrong: OffloadError, *, readable: bool) -> bool:
+        now = self._clock.now()
+        try:
+            self._store.apply(ending.reject(delivery, describe(wrong, 0), now, readable=readable))
+            self._telemetry.rejected(wrong)
+        except Conflict as conflict:
+            state = State(conflict.item["state"]) if conflict.item else State.FAILED
+            if readable and state.terminal and state is not State.FAILED:
+                return True  # a late copy of a job that has ended well
+            if readable and state is State.RUNNING and conflict.item is not None:
+                return self._hand_back(receipt, (conflict.item.get("lease_until", now) + 1000 - now) / 1000)
+        return self._bury(receipt)
+
+    def _bury(self, receipt: _Receipt) -> bool:
+        """Let the queue's own redrive policy move the message: only then can it be redriven to its source."""
+        self._visible_in(receipt, 0)
+        return False
+
+    def _hand_back(self, receipt: _Receipt, delay: float) -> bool:
+        """Return the message after `delay` seconds; True when a renewed copy took its place."""
+        delay = max(0.0, delay)
+        held = (self._clock.now() - receipt.first_received_at) / 1000
+        too_long = held + delay > _LONGEST_VISIBILITY - 60
+        if too_long or receipt.receives >= self._max_receives - _RENEW_BEFORE:
+            return self._renew(receipt, delay)
+        self._visible_in(receipt, math.ceil(delay))
+        return False
+
+    def _renew(self, receipt: _Receipt, delay: float) -> bool:
+        """Send the message anew under its job id: its receive count and its 12 hours of visibility start over.
+
+        The copy is sent before the original is acknowledged. A crash between leaves two messages of one job, of which
+        the second finds the job claimed or ended.
+        """
+        body = json.loads(receipt.body)
+        body.setdefault("id", receipt.message_id)
+        body.setdefault("enqueued_at", receipt.sent_at)
+        copy = Outgoing(
+            json.dumps(body, separators=(",", ":")),
+            delay=min(math.ceil(delay), LONGEST_QUEUE_DELAY),
+            group=body.get("tenant"),
+        )
+        try:
+            self._queues.send(receipt.queue, copy)
+        except (Unavailable, Refused) as trouble:
+            self._telemetry.trouble(trouble)
+            self._visible_in(receipt, min(math.ceil(delay), LONGEST_QUEUE_DELAY))
+            return False
+        return True
+
+    def _visible_in(self, receipt: _Receipt, seconds: int) -> None:
+        try:
+            self._queues.change_visibility(receipt.queue, receipt.handle, seconds)
+        except (Unavailable, Refused) as trouble:
+            self._telemetry.trouble(trouble)  # the message comes back at the queue's own visibility timeout
+
+
+class _Batch(BatchProcessor):
+    """Powertools' batch processor with our order: the most-received first, jobs that killed a worker last."""
+
+    def __init__(self, handle: Callable[..., bool], config: IdempotencyConfig) -> None:
+        super().__init__(event_type=EventType.SQS, raise_on_entire_batch_failure=False)
+        self._handle, self._config = handle, config
+        self._first, self._last = True, False
+        self._suspects: list[dict[str, Any]] = []
+        self._current: dict[str, Any] = {}
+
+    def process(self) -> list[tuple[Any, ...]]:
+        """Handle each record, then those that were put off."""
+        ordered = sorted(self.records, key=_receives, reverse=True)
+        outcomes = [self._one(record) for record in ordered]
+        suspects, self._suspects, self._last = self._suspects, [], True
+        return outcomes + [self._one(record) for record in suspects]
+
+    def _one(self, record: dict[str, Any]) -> tuple[Any, ...]:
+        self._current = record
+        return tuple(self._process_record(record))
+
+    def handle(self, record: SQSRecord) -> None:
+        """Handle one record for `process`."""
+        first, self._first = self._first, False
+        try:
+            done = self._handle(_Receipt.read(record), self._config, first=first, last=self._last)
+        except Deferred:
+            self._suspects.append(self._current)
+            return
+        if not done:
+            raise _NotDone
+
+
+def _remaining_ms(config: IdempotencyConfig) -> int:
+    assert config.lambda_context is not None  # registered at the start of the invocation
+    return int(config.lambda_context.get_remaining_time_in_millis())
+
+
+def _receives(record: dict[str, Any]) -> int:
+    return int(record["attributes"]["ApproximateReceiveCount"])
