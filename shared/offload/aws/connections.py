@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import http.client
 import select
-import threading
-from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
+from offload.aws import roots
 from offload.aws.calls import Rejected
 
 if TYPE_CHECKING:
@@ -22,7 +21,7 @@ MOST_IDLE_MS = 60_000
 """A sandbox may be frozen for minutes, and a gateway on the way forgets an idle connection without saying so."""
 
 
-class NotSent(Exception):  # noqa: N818 - says what is known of the request
+class NotSent(Exception):
     """No connection came about, so the request was not carried out."""
 
 
@@ -30,6 +29,11 @@ class Pool:
     """Idle connections to one endpoint, the last used first."""
 
     def __init__(self, endpoint: str, clock: Clock) -> None:
+        """Read an address such as `https://sqs.eu-west-1.amazonaws.com`.
+
+        Raises:
+            Rejected: Not such an address.
+        """
         parts = urlsplit(endpoint)
         if parts.scheme not in ("http", "https") or not parts.hostname or parts.path not in ("", "/"):
             msg = f"AWS_ENDPOINT_URL must be http(s)://host[:port] with nothing behind it, not {endpoint!r}"
@@ -39,6 +43,7 @@ class Pool:
         self.host = parts.netloc.rpartition("@")[2].lower()
         self.where = f"{parts.scheme}://{self.host}"
         self._clock = clock
+        self._narrow = self._name.endswith(".amazonaws.com")
         self._idle: list[tuple[http.client.HTTPConnection, int]] = []
 
     def take(self, patience: float) -> tuple[http.client.HTTPConnection, bool]:
@@ -62,40 +67,40 @@ class Pool:
             NotSent: Nobody answers there.
         """
         timeout = min(CONNECT_TIMEOUT, patience)
-        if self._secure:
-            connection: http.client.HTTPConnection = http.client.HTTPSConnection(
-                self._name, self._port, timeout=timeout, context=_tls()
-            )
-        else:
-            connection = http.client.HTTPConnection(self._name, self._port, timeout=timeout)
         try:
-            connection.connect()
+            connection = self._open_secure(timeout) if self._secure else self._connect(timeout)
         except OSError as error:
-            connection.close()
             msg = f"cannot connect to {self.where}: {describe(error)}"
             raise NotSent(msg) from error
         connection.sock.settimeout(patience)
+        return connection
+
+    def _open_secure(self, timeout: float) -> http.client.HTTPConnection:
+        import ssl  # plain http, as in tests, needs none
+
+        if self._narrow:
+            try:
+                return self._connect(timeout, roots.amazon())
+            except ssl.SSLCertVerificationError:
+                self._narrow = False  # a proxy that reads along, or a new root: the machine's own list decides
+        return self._connect(timeout, roots.system())
+
+    def _connect(self, timeout: float, trusted: ssl.SSLContext | None = None) -> http.client.HTTPConnection:
+        if trusted is None:
+            connection = http.client.HTTPConnection(self._name, self._port, timeout=timeout)
+        else:
+            connection = http.client.HTTPSConnection(self._name, self._port, timeout=timeout, context=trusted)
+        try:
+            connection.connect()
+        except BaseException:
+            connection.close()
+            raise
         return connection
 
     def put(self, connection: http.client.HTTPConnection) -> None:
         """Keep a connection whose answer was read to the end."""
         if connection.sock is not None:
             self._idle.append((connection, self._clock.now()))
-
-
-_tls_lock = threading.Lock()
-_tls_context: ssl.SSLContext | None = None
-
-
-def _tls() -> ssl.SSLContext:
-    """Return the process's TLS context; reading the root certificates takes milliseconds, so it is done once."""
-    global _tls_context  # noqa: PLW0603 - one context a process is the point
-    with _tls_lock:
-        if _tls_context is None:
-            import ssl  # plain http, as in tests, needs none
-
-            _tls_context = ssl.create_default_context()
-        return _tls_context
 
 
 def _readable(descriptor: int) -> bool:

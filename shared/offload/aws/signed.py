@@ -149,7 +149,7 @@ class _Transport:
         return self._signer.sign(headers, body, credentials, moment)
 
 
-class _Stale(Exception):  # noqa: N818 - never leaves this module
+class _Stale(Exception):
     """A kept connection was closed before the first byte of an answer."""
 
 

@@ -196,14 +196,13 @@ def failed(
         "idx_at": now,
         **(extra or {}),
     }
-    entry = transition(State.FAILED, now, error["attempt"], reason(error))
     known = "history" in item
     return Write(
         delivery.job_id,
         when=when,
-        set={**changed, "history": _bounded([*item["history"], entry])} if known else changed,
+        set={**changed, "history": _history(item, State.FAILED, now, reason(error))} if known else changed,
         default={"attempt": 0, **delivery.facts},
-        append={} if known else {"history": [entry]},
+        append={} if known else {"history": [transition(State.FAILED, now, error["attempt"], reason(error))]},
         remove=("lease_until", "next_at"),
     )
 

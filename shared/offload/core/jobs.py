@@ -75,6 +75,7 @@ class Job:
         result_ref: `bucket` and `key` of a result kept in S3.
         result_until: When the result expires.
         error: `type`, `message`, `traceback` and `attempt` of the last error.
+        reason: The last error in one line.
         progress: `current`, `total`, `stage` and `at` as the task last said.
         history: Transitions, oldest first: `state`, `at`, `attempt`, perhaps `note`.
         usage: Resource use of the last attempt: `duration_ms`, `cpu_ms`, `memory_mb`.
@@ -102,6 +103,7 @@ class Job:
     result_ref: dict[str, str] | None = None
     result_until: int | None = None
     error: dict[str, Any] | None = None
+    reason: str | None = None
     progress: dict[str, Any] | None = None
     history: list[dict[str, Any]] = field(default_factory=list)
     usage: dict[str, Any] | None = None
@@ -119,6 +121,8 @@ class Job:
         """Read a stored record; attributes that are not the record's own business are left out."""
         known = {name: item[name] for name in cls.__dataclass_fields__ if name in item and name not in _SHAPED}
         history = [_transition(entry) for entry in item.get("history", [])]
+        if history and history[-1]["state"] == State.RUNNING:
+            history[-1]["attempt"] = item.get("attempt", 0)  # only the record knows the number of a claim's attempt
         return cls(**known, state=State(item["state"]), history=history)
 
     def raise_unless_succeeded(self) -> None:
@@ -142,7 +146,7 @@ class Job:
         described: dict[str, Any] = {}
         for name in self.__dataclass_fields__:
             value = getattr(self, name)
-            if value is None or value in ([], {}):
+            if value in (None, 0, [], {}) and name != "attempt":
                 continue
             if name.endswith(("_at", "_until")):
                 value = iso(value)

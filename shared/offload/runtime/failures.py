@@ -23,12 +23,19 @@ def describe(error: BaseException, attempt: int) -> dict[str, Any]:
     }
 
 
+def explain(wrong: Exception) -> dict[str, Any]:
+    """Return the error of a message that never reached the task: no attempt, and no frames but the worker's own."""
+    return {**describe(wrong, 0), "traceback": ""}
+
+
 def _user_frames(error: BaseException) -> Any:
     # The worker's own frames stand above the task's and tell its author nothing.
-    frame = error.__traceback__
-    while frame is not None and frame.tb_frame.f_globals.get("__name__", "").startswith("offload.runtime"):
+    frame = first = error.__traceback__
+    while frame is not None:
+        if frame.tb_frame.f_globals.get("__name__", "").startswith("offload.runtime"):
+            first = frame.tb_next
         frame = frame.tb_next
-    return frame or error.__traceback__
+    return first
 
 
 def _printable(text: str) -> str:

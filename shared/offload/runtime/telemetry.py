@@ -28,7 +28,7 @@ class Telemetry:
 
     def __init__(self, task: str, *, namespace: str = "Offload") -> None:
         """Give every logger of the process, the task's own too, the same lines with the job's id."""
-        self._logger = Logger(service=task, name="offload.worker", use_rfc3339=True)
+        self._logger = Logger(service=task, name="offload.worker", use_rfc3339=True, location=None)
         root = logging.getLogger()
         root.handlers[:] = self._logger.handlers
         root.setLevel(self._logger.log_level)
@@ -91,6 +91,11 @@ class Telemetry:
         """A service did not do what we asked."""
         self._logger.error("service trouble", extra={"error_type": type(trouble).__name__, "detail": str(trouble)})
 
+    def fault(self, fault: Exception) -> None:
+        """The worker itself failed: a defect of this library."""
+        self._logger.critical("the worker failed on a message", exc_info=fault)
+
     def flush(self) -> None:
         """Write the metrics of the invocation, one line."""
-        self._metrics.flush_metrics(raise_on_empty_metrics=False)
+        if self._metrics.provider.metric_set:
+            self._metrics.flush_metrics()

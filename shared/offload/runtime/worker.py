@@ -16,7 +16,7 @@ from offload.core.jobs import State
 from offload.core.messages import Message, job_id_of
 from offload.core.ports import LONGEST_QUEUE_DELAY, Outgoing
 from offload.core.writes import Conflict
-from offload.runtime.failures import describe
+from offload.runtime.failures import explain
 from offload.runtime.limits import Usage, run_async, soft_limit
 from offload.runtime.persistence import Deferred, Died, HandedBack, JobRecord
 from offload.runtime.powertools import (
@@ -105,6 +105,7 @@ class Worker:
         """Keep the ports; nothing is called before the first invocation."""
         self._task, self._store, self._queues, self._blobs = task, store, queues, blobs
         self._clock, self._rng, self._telemetry, self._max_receives = clock, rng, telemetry, max_receives
+        self._ran = False
 
     def __call__(self, event: dict[str, Any], context: Any) -> dict[str, Any]:
         """Handle one batch and report the messages that are not done.
@@ -112,6 +113,7 @@ class Worker:
         Returns:
             The partial batch response: `{"batchItemFailures": [{"itemIdentifier": message_id}, ...]}`.
         """
+        self._ran = False
         config = IdempotencyConfig()
         config.register_lambda_context(context)
         batch = _Batch(self._handle, config)
@@ -123,23 +125,31 @@ class Worker:
         finally:
             self._telemetry.flush()
 
-    def _handle(self, receipt: _Receipt, config: IdempotencyConfig, *, first: bool, last: bool) -> bool:
+    def _handle(self, record: SQSRecord, config: IdempotencyConfig, *, last: bool) -> bool:
         """Handle one message; True means done, False means handed back. Raises `Deferred` for after the batch."""
-        self._telemetry.begin(receipt.message_id)
+        self._telemetry.begin(record.message_id)
         try:
-            return self._decide(receipt, config, first=first, last=last)
-        except Unavailable as trouble:
-            # Our own trouble charges nobody: the message waits longer with each receive.
-            self._telemetry.trouble(trouble)
-            delay = self._rng.uniform(0.5, 1.0) * min(_LATEST_BACKOFF, 2 ** min(receipt.receives, 10))
-            return self._hand_back(receipt, delay)
-        except Refused as trouble:
-            self._telemetry.trouble(trouble)
-            return self._hand_back(receipt, _LATEST_BACKOFF)
+            receipt = _Receipt.read(record)
+            try:
+                return self._decide(receipt, config, last=last)
+            except Unavailable as trouble:
+                # Our own trouble charges nobody: the message waits longer with each receive.
+                self._telemetry.trouble(trouble)
+                delay = self._rng.uniform(0.5, 1.0) * min(_LATEST_BACKOFF, 2 ** min(receipt.receives, 10))
+                return self._hand_back(receipt, delay)
+            except Refused as trouble:
+                self._telemetry.trouble(trouble)
+                return self._hand_back(receipt, _LATEST_BACKOFF)
+        except Deferred:
+            raise
+        except Exception as fault:
+            # A fault of our own, which the batch processor would only count: the message comes back by itself.
+            self._telemetry.fault(fault)
+            raise
         finally:
             self._telemetry.end()
 
-    def _decide(self, receipt: _Receipt, config: IdempotencyConfig, *, first: bool, last: bool) -> bool:
+    def _decide(self, receipt: _Receipt, config: IdempotencyConfig, *, last: bool) -> bool:
         job_id = job_id_of(receipt.body) or receipt.message_id
         self._telemetry.job(job_id)
         try:
@@ -151,7 +161,7 @@ class Worker:
         if message.expires_at is not None and self._clock.now() >= message.expires_at and self._expire(delivery):
             return True
         remaining = _remaining_ms(config)
-        if not first and remaining < self._task.settings.soft_limit * 1000:
+        if self._ran and remaining < self._task.settings.soft_limit * 1000:
             self._telemetry.handed_back("not enough time left in this invocation")
             return self._hand_back(receipt, 0)
         try:
@@ -256,6 +266,7 @@ class Worker:
         until = self._clock.now() + int(soft * 1000)
         job = RunningJob(delivery, record.item, store=self._store, clock=self._clock, until=until)
         record.running = job
+        self._ran = True
         usage = Usage()
         token = contexts.enter(job)
         self._telemetry.started(job.attempt)
@@ -285,7 +296,7 @@ class Worker:
     def _reject(self, delivery: Delivery, receipt: _Receipt, wrong: OffloadError, *, readable: bool) -> bool:
         now = self._clock.now()
         try:
-            self._store.apply(ending.reject(delivery, describe(wrong, 0), now, readable=readable))
+            self._store.apply(ending.reject(delivery, explain(wrong), now, readable=readable))
             self._telemetry.rejected(wrong)
         except Conflict as conflict:
             state = State(conflict.item["state"]) if conflict.item else State.FAILED
@@ -345,7 +356,7 @@ class _Batch(BatchProcessor):
     def __init__(self, handle: Callable[..., bool], config: IdempotencyConfig) -> None:
         super().__init__(event_type=EventType.SQS, raise_on_entire_batch_failure=False)
         self._handle, self._config = handle, config
-        self._first, self._last = True, False
+        self._last = False
         self._suspects: list[dict[str, Any]] = []
         self._current: dict[str, Any] = {}
 
@@ -362,9 +373,8 @@ class _Batch(BatchProcessor):
 
     def handle(self, record: SQSRecord) -> None:
         """Handle one record for `process`."""
-        first, self._first = self._first, False
         try:
-            done = self._handle(_Receipt.read(record), self._config, first=first, last=self._last)
+            done = self._handle(record, self._config, last=self._last)
         except Deferred:
             self._suspects.append(self._current)
             return

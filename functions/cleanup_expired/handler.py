@@ -1,0 +1,3 @@
+"""Remove what is too old from the stack's bucket."""
+
+from __future__ import annotations

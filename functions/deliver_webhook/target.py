@@ -1,0 +1,134 @@
+"""Where a webhook may go: the guard against server-side request forgery.
+
+A URL comes from a customer, and the function that calls it stands inside the account. So the name is resolved once,
+every address it has is checked, and the connection goes to a checked address itself: a second look-up, which an
+attacker's name server could answer otherwise (DNS rebinding), never happens.
+"""
+
+from __future__ import annotations
+
+import socket
+from dataclasses import dataclass
+from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
+
+from pydantic import HttpUrl
+
+Address = IPv4Address | IPv6Address
+Network = IPv4Network | IPv6Network
+
+# IANA's special-purpose registries, written out because the standard library's `is_global` differs between releases.
+_CLOSED: tuple[Network, ...] = tuple(
+    ip_network(text)
+    for text in (
+        "0.0.0.0/8",  # this host
+        "10.0.0.0/8",
+        "100.64.0.0/10",  # carrier-grade NAT
+        "127.0.0.0/8",
+        "169.254.0.0/16",  # link-local, instance and task metadata
+        "172.16.0.0/12",
+        "192.0.0.0/24",
+        "192.0.2.0/24",
+        "192.88.99.0/24",  # 6to4 relays
+        "192.168.0.0/16",
+        "198.18.0.0/15",
+        "198.51.100.0/24",
+        "203.0.113.0/24",
+        "224.0.0.0/4",  # multicast
+        "240.0.0.0/4",  # reserved, broadcast
+        "2001::/23",  # protocol assignments, Teredo (which carries any IPv4 address)
+        "2001:db8::/32",
+        "2002::/16",  # 6to4, the same
+        "3fff::/20",  # documentation
+    )
+)
+_UNICAST = ip_network("2000::/3")  # all that is routed of IPv6; mapped, unique-local, link-local... lie outside
+_NAT64 = ip_network("64:ff9b::/96")
+
+
+class ForbiddenTargetError(ValueError):
+    """The URL, or an address it leads to, is not one a webhook may call."""
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """A checked URL.
+
+    Attributes:
+        secure: True for https.
+        host: Name or address as a Host header and a certificate spell it.
+        port: TCP port.
+        path: Path and query.
+        addresses: What `host` resolved to; each may be connected to.
+    """
+
+    secure: bool
+    host: str
+    port: int
+    path: str
+    addresses: tuple[Address, ...]
+
+
+def public(address: Address) -> bool:
+    """Return True if the address is one of the public internet."""
+    if isinstance(address, IPv6Address):
+        if address in _NAT64:
+            return public(IPv4Address(int(address) & 0xFFFFFFFF))
+        if address not in _UNICAST:
+            return False
+    return not any(address in network for network in _CLOSED)
+
+
+def networks(text: str) -> tuple[Network, ...]:
+    """Read a comma-separated list of CIDR blocks; the empty text is none.
+
+    Raises:
+        ValueError: A part is not a CIDR block.
+    """
+    return tuple(ip_network(part.strip()) for part in text.split(",") if part.strip())
+
+
+def read_url(text: str) -> HttpUrl:
+    """Parse a webhook's URL by the WHATWG rules, without resolving it.
+
+    Raises:
+        ValueError: It is not an http(s) URL with a host, or it holds a password.
+    """
+    try:
+        url = HttpUrl(text)
+    except ValueError:
+        raise ForbiddenTargetError("the webhook's URL is not an http(s) URL") from None  # the cause repeats the URL
+    if url.username is not None or url.password is not None:
+        raise ForbiddenTargetError("the webhook's URL holds a user name or password: deliveries are signed instead")
+    return url
+
+
+def check(text: str, allowed: tuple[Network, ...] = ()) -> Target:
+    """Resolve a URL's host and check every address it has.
+
+    Args:
+        text: The URL.
+        allowed: Networks that may be called although they are not public, there by plain http too.
+
+    Raises:
+        ForbiddenTargetError: Not an http(s) URL, a forbidden address among its host's, or http outside `allowed`.
+        OSError: The host did not resolve.
+    """
+    url = read_url(text)
+    host, port = (url.host or "").strip("[]"), url.port or 443
+    found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+    addresses = tuple(dict.fromkeys(_unmapped(str(sockaddr[0])) for *_, sockaddr in found))
+    for address in addresses:
+        inside = any(address in network for network in allowed)
+        if not inside and not public(address):
+            raise ForbiddenTargetError(f"{url.host} is at an address that is not public, which webhooks may not call")
+        if not inside and url.scheme != "https":
+            raise ForbiddenTargetError(f"{url.host} must be called by https")
+    path = (url.path or "/") + (f"?{url.query}" if url.query is not None else "")
+    # Functions outside a VPC have no route for IPv6, whatever the resolver lists first.
+    ordered = tuple(sorted(addresses, key=lambda address: address.version))
+    return Target(url.scheme == "https", url.host or "", port, path, ordered)
+
+
+def _unmapped(text: str) -> Address:
+    address = ip_address(text.partition("%")[0])
+    return (isinstance(address, IPv6Address) and address.ipv4_mapped) or address

@@ -1,0 +1,107 @@
+"""Send an e-mail through Amazon SES."""
+
+from __future__ import annotations
+
+import functools
+import os
+import re
+from typing import TYPE_CHECKING, Annotated, Any
+
+from pydantic import AfterValidator, BaseModel, Field
+
+from functions import from_deployer, permanent_on, sdk
+from offload import Allow, Permanent, Retry, current_job, task
+
+from .mailbox import mailbox, one_line
+
+if TYPE_CHECKING:
+    from mypy_boto3_sesv2 import SESV2Client
+
+SENDER = "OFFLOAD_EMAIL_SENDER"
+MOST_RECIPIENTS = 50  # the quota of one SES message
+
+Mailbox = Annotated[str, AfterValidator(mailbox)]
+Mailboxes = Annotated[list[Mailbox], Field(min_length=1, max_length=MOST_RECIPIENTS)]
+Subject = Annotated[str, AfterValidator(one_line), Field(min_length=1, max_length=900)]
+
+REFUSED = dict.fromkeys(
+    ("MessageRejected", "MailFromDomainNotVerifiedException", "BadRequestException", "NotFoundException"),
+    "SES refuses this message: check that the sender (in the sandbox, every recipient too) is verified in this region",
+) | {"AccessDeniedException": "the task's role may not send as this sender"}
+
+
+class Receipt(BaseModel):
+    """What SES gave for an accepted message; accepted is not yet delivered.
+
+    Attributes:
+        message_id: SES's id of the message, which its delivery and bounce events carry.
+    """
+
+    message_id: str
+
+
+@functools.cache
+def ses() -> SESV2Client:
+    """Return the SES client.
+
+    It tries once: when an answer is lost, a hidden second try would be a second e-mail that no attempt shows.
+    """
+    import boto3
+
+    return boto3.client("sesv2", config=sdk(attempts=1))
+
+
+@task(
+    retry=Retry(max_attempts=5, base="30s", cap="15m"),
+    timeout="30s",
+    environment=from_deployer(SENDER),
+    allow=(Allow("ses:SendEmail", "arn:{partition}:ses:{region}:{account}:identity/*"),),
+)
+def send_email(
+    to: Mailbox | Mailboxes,
+    subject: Subject,
+    body: str,
+    html: str | None = None,
+    sender: Mailbox | None = None,
+    reply_to: Mailbox | None = None,
+) -> Receipt:
+    """Send one e-mail; give `html` beside the plain text for clients that show it.
+
+    Delivery is at least once: SES has no idempotency key, so when the worker dies between SES's acceptance and the
+    record of it, the next attempt sends the message again. The window is one SES call wide; a finished job never
+    sends again. Each message is tagged `offload_job` with the job's id, by which SES events show such a pair.
+
+    Args:
+        to: A recipient (`ann@example.org` or `Ann <ann@example.org>`), or up to 50, who see each other.
+        subject: One line.
+        body: Plain text.
+        html: The same message as HTML.
+        sender: A verified identity; None takes the environment's `OFFLOAD_EMAIL_SENDER`.
+        reply_to: Where answers go, if not to the sender.
+
+    Raises:
+        Permanent: An address is malformed, the sender is not verified, or SES refuses the message.
+    """
+    source = sender or os.environ.get(SENDER)
+    if not source:
+        raise Permanent(f"no sender: pass one, or deploy with {SENDER} set to a verified identity")
+    try:
+        source, subject = mailbox(source), one_line(subject)
+        recipients = [mailbox(one) for one in ([to] if isinstance(to, str) else to)]
+        answers = [mailbox(reply_to)] if reply_to else []
+    except ValueError as error:
+        raise Permanent(str(error)) from error
+    content: dict[str, Any] = {"Text": _utf8(body)} | ({"Html": _utf8(html)} if html is not None else {})
+    with permanent_on(REFUSED):
+        sent = ses().send_email(
+            FromEmailAddress=source,
+            Destination={"ToAddresses": recipients},
+            ReplyToAddresses=answers,
+            Content={"Simple": {"Subject": _utf8(subject), "Body": content}},
+            EmailTags=[{"Name": "offload_job", "Value": re.sub(r"[^A-Za-z0-9_-]", "-", current_job().id)}],
+        )
+    return Receipt(message_id=sent["MessageId"])
+
+
+def _utf8(text: str) -> Any:
+    return {"Data": text, "Charset": "UTF-8"}

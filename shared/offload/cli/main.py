@@ -1,0 +1,90 @@
+"""`offload`: look at tasks, jobs, queues and dead letters of a deployed stack, and run one on this machine.
+
+Exit codes: 0 done; 1 the job did not succeed; 2 bad input; 3 not found; 4 AWS (or the local engine) did not answer or
+refused.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from typing import Any
+
+import click
+
+from offload.cli.dlq import dlq
+from offload.cli.jobs import jobs
+from offload.cli.local import local
+from offload.cli.queues import queues
+from offload.cli.tasks import enqueue, tasks
+from offload.core.errors import (
+    DefinitionError,
+    OffloadError,
+    PayloadError,
+    Refused,
+    ResultTimeout,
+    Unavailable,
+    UnknownJob,
+    UnknownTask,
+)
+from offload.core.manifest import DEFAULT_STACK
+
+BAD_INPUT, NOT_FOUND, NO_SERVICE = 2, 3, 4
+_CODES: tuple[tuple[tuple[type[OffloadError], ...], int], ...] = (
+    ((DefinitionError, PayloadError), BAD_INPUT),
+    ((UnknownJob, UnknownTask), NOT_FOUND),
+    ((Refused, Unavailable), NO_SERVICE),
+    ((ResultTimeout,), 1),
+)
+
+
+class _Stack:
+    """The stack a command speaks to; connected on first use, so that `--help` and local verbs need no AWS."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+
+    def client(self) -> Any:
+        from offload.client import Client  # loads the AWS SDK
+
+        return Client.from_stack(self.name)
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.option("--stack", envvar="OFFLOAD_STACK", default=DEFAULT_STACK, show_default=True, help="Name of the stack.")
+@click.version_option(package_name="offload", prog_name="offload")
+@click.pass_context
+def main(context: click.Context, stack: str) -> None:
+    """Background tasks on AWS with nothing to keep running.
+
+    Speaks to AWS with your ordinary credentials; AWS_ENDPOINT_URL points it elsewhere, such as to the local engine:
+    eval "$(offload local env)".
+
+    Exit codes: 0 done, 1 the job did not succeed, 2 bad input, 3 not found, 4 AWS refused or did not answer.
+    """
+    context.obj = _Stack(stack)
+
+
+for command in (tasks, enqueue, jobs, dlq, queues, local):
+    main.add_command(command)
+
+
+def run(arguments: list[str] | None = None) -> None:
+    """Run the command line; every error is one line on stderr and a non-zero exit."""
+    try:
+        main.main(args=arguments, prog_name="offload", standalone_mode=False)
+    except click.exceptions.Exit as done:
+        sys.exit(done.exit_code)
+    except click.Abort:
+        click.echo("stopped", err=True)
+        sys.exit(130)
+    except click.ClickException as wrong:
+        wrong.show()
+        sys.exit(wrong.exit_code)
+    except BrokenPipeError:
+        # The reader of our pipe has seen enough; keep Python from complaining about it at exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(0)
+    except OffloadError as error:
+        click.echo(f"offload: {error}", err=True)
+        sys.exit(next((code for kinds, code in _CODES if isinstance(error, kinds)), 1))

@@ -1,0 +1,115 @@
+"""`offload tasks` and `offload enqueue`."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+import click
+
+from offload.cli.jobs import finish
+from offload.cli.output import json_option, print_fields, print_rows
+from offload.core.errors import PayloadError
+
+
+@click.command()
+@click.option("--deployed", is_flag=True, help="List what the stack has, not what is under functions/.")
+@json_option
+@click.pass_obj
+def tasks(stack: Any, deployed: bool, as_json: bool) -> None:
+    """List the tasks of this project, with their settings; --json adds their payload schemas."""
+    if deployed:
+        manifest = stack.client().manifest
+        rows = [{"task": name, "priorities": lanes} for name, lanes in sorted(manifest.tasks.items())]
+        print_rows(["task", "priorities"], rows, as_json=as_json, empty="the stack has no tasks")
+        return
+    from offload.core.registry import discover, find_root
+
+    found = discover(find_root())
+    rows = []
+    for name, task in found.items():
+        summary = (task.__doc__ or "").strip().splitlines()
+        row: dict[str, Any] = {"task": name, **task.settings.describe(), "summary": summary[0] if summary else ""}
+        if as_json:
+            row |= {"payload_schema": task.signature.schema(), "result_schema": task.signature.result_schema()}
+        rows.append(row)
+    columns = ["task", "max_attempts", "timeout", "batch_size", "max_concurrency", "priorities", "schedules", "summary"]
+    print_rows(columns, rows, as_json=as_json, empty="no tasks: add functions/<name>/handler.py")
+
+
+@click.command()
+@click.argument("task")
+@click.option("--payload", default="{}", help="Arguments by name, as a JSON object; @FILE reads a file, - stdin.")
+@click.option("--id", "job_id", help="The job's id; one is drawn otherwise.")
+@click.option("--delay", help="Wait this long first, such as 90s, 2h or 7d.")
+@click.option("--priority", help="One of the task's lanes.")
+@click.option("--key", help="Idempotency key: a job with it that is known is returned instead.")
+@click.option("--tenant", help="Fairness group.")
+@click.option("--expires", help="End EXPIRED rather than start after this long.")
+@click.option("--wait", is_flag=True, help="Wait until the job has ended; exits 1 unless it succeeded.")
+@click.option("--timeout", type=click.FloatRange(min=0), help="With --wait: seconds to wait.")
+@json_option
+@click.pass_obj
+def enqueue(
+    stack: Any,
+    /,
+    task: str,
+    payload: str,
+    job_id: str | None,
+    wait: bool,
+    timeout: float | None,
+    as_json: bool,
+    **options: str | None,
+) -> None:
+    """Enqueue a job of TASK and print its id.
+
+    \b
+    Example:
+      offload enqueue send_email --payload '{"to": "a@b.example", "subject": "Hi", "body": "..."}' --wait
+    """  # noqa: D301 - \b is click's mark for "keep these lines"
+    arguments = _payload(payload)
+    client = stack.client()
+    handle = client.enqueue(task, arguments, id=job_id, **_durations(options))
+    if wait:
+        finish(client, handle.id, timeout, as_json=as_json)
+    elif as_json:
+        print_fields({"id": handle.id, "task": task, "created": handle.created}, as_json=True)
+    else:
+        click.echo(handle.id)
+
+
+def _payload(text: str) -> dict[str, Any]:
+    if text == "-":
+        text = sys.stdin.read()
+    elif text.startswith("@"):
+        try:
+            text = Path(text[1:]).read_text(encoding="utf-8")
+        except OSError as error:
+            raise PayloadError(f"--payload {text}: {error.strerror}") from error
+    try:
+        value = json.loads(text)
+    except ValueError as error:
+        raise PayloadError(f"--payload is not JSON: {error}") from error
+    if not isinstance(value, dict):
+        raise PayloadError("--payload must be a JSON object with the task's arguments by name")
+    return value
+
+
+def _durations(options: dict[str, str | None]) -> dict[str, Any]:
+    """Let a bare number mean seconds, as everywhere else."""
+    read: dict[str, Any] = {}
+    for name, value in options.items():
+        if value is None:
+            continue
+        read[name] = float(value) if name in ("delay", "expires") and _is_number(value) else value
+    return read
+
+
+def _is_number(text: str) -> bool:
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return True
