@@ -11,10 +11,10 @@ from email.utils import parsedate_to_datetime
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Annotated
 
+from offload import Allow, Permanent, Retry, RetryLater, current_job, task
 from pydantic import AfterValidator, BaseModel, Field, JsonValue
 
 from functions import from_deployer, permanent_on, sdk
-from offload import Allow, Permanent, Retry, RetryLater, current_job, task
 
 from .signature import HEADER, sign
 from .target import ForbiddenTargetError, Target, check, networks, read_url
@@ -65,10 +65,15 @@ def ssm() -> SSMClient:
     timeout="45s",
     max_concurrency=20,
     environment=from_deployer(ALLOW_PRIVATE),
-    allow=(Allow("ssm:GetParameter", "arn:{partition}:ssm:{region}:{account}:parameter" + SECRETS + "*"),),
+    allow=(Allow(("ssm:GetParameter",), ("arn:{partition}:ssm:{region}:{account}:parameter" + SECRETS + "*",)),),
 )
-def deliver_webhook(url: Url, event: Event, data: dict[str, JsonValue], secret_name: SecretName = "default") -> Delivery:  # noqa: S107 - a name, not a secret
-    """POST `{"id", "event", "data"}` as JSON, signed with the secret in SSM parameter `/offload/webhooks/<secret_name>`.
+def deliver_webhook(
+    url: Url,
+    event: Event,
+    data: dict[str, JsonValue],
+    secret_name: SecretName = "default",  # noqa: S107 - a name, not a secret
+) -> Delivery:
+    """POST `{"id", "event", "data"}` as JSON, signed with the secret kept in SSM as `/offload/webhooks/<secret_name>`.
 
     Delivery is at least once; every attempt of a job carries the same body and `Idempotency-Key` (the job's id).
     Any 2xx is success. 408, 425, 429, 5xx, timeouts and connection errors are tried again, after the receiver's
@@ -136,7 +141,11 @@ def _post(target: Target, body: bytes, headers: Mapping[str, str]) -> tuple[int,
     for address in target.addresses[:MOST_ADDRESSES]:
         pool = (
             HTTPSConnectionPool(
-                str(address), target.port, timeout=timeout, server_hostname=target.host.strip("[]"), cert_reqs="CERT_REQUIRED"
+                str(address),
+                target.port,
+                timeout=timeout,
+                server_hostname=target.host.strip("[]"),
+                cert_reqs="CERT_REQUIRED",
             )
             if target.secure
             else HTTPConnectionPool(str(address), target.port, timeout=timeout)

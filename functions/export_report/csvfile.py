@@ -10,17 +10,85 @@ from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from collections.abc import Buffer, Iterable, Mapping, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
 # OWASP, "CSV Injection": what makes Excel, LibreOffice or Google Sheets take a cell for a formula, full-width included.
-FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n", "＝", "＋", "－", "＠")  # noqa: RUF001 - full-width on purpose
-_CHUNK = 256 * 1024
+FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n", "\uff1d", "\uff0b", "\uff0d", "\uff20")
+_CHUNK = 128 * 1024  # characters
+_WRITTEN_OUT = 40  # digits; DynamoDB's numbers have 38, and 1E+999999 would have a million
 
 
-class CsvFile(io.BufferedReader):
+class CsvFile(io.RawIOBase):
     """Rows as a readable binary file, of which only a chunk exists at a time.
 
     Attributes:
         rows: Rows read so far, without the header.
         size: Bytes read so far.
     """
+
+    def __init__(self, columns: Sequence[str], rows: Iterable[Mapping[str, Any]], *, guard: bool) -> None:
+        """Begin with the header; `rows` is not asked for anything yet."""
+        self.rows = self.size = 0
+        self._columns, self._source, self._guard = columns, iter(rows), guard
+        self._text = io.StringIO(newline="")
+        self._csv = csv.writer(self._text)
+        self._csv.writerow([cell(name, guard=guard) for name in columns])
+        self._ready = b""
+        self._position = 0
+
+    def readable(self) -> bool:
+        """Return True."""
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        """Fill the buffer from as many rows as it takes; 0 is the end."""
+        if self._position == len(self._ready):
+            self._ready, self._position = self._next_chunk(), 0
+        part = self._ready[self._position : self._position + len(buffer)]
+        buffer[: len(part)] = part
+        self._position += len(part)
+        self.size += len(part)
+        return len(part)
+
+    def _next_chunk(self) -> bytes:
+        while self._text.tell() < _CHUNK and (row := next(self._source, None)) is not None:
+            self._csv.writerow([cell(row.get(name), guard=self._guard) for name in self._columns])
+            self.rows += 1
+        chunk = self._text.getvalue().encode(errors="replace")  # a lone surrogate, which JSON can hold, becomes "?"
+        self._text.seek(0)
+        self._text.truncate()
+        return chunk
+
+
+def cell(value: Any, *, guard: bool) -> str:
+    """Write one value: texts as they are, nothing for None, lists and objects as JSON, bytes as base64.
+
+    Args:
+        value: Of JSON or DynamoDB.
+        guard: Put a `'` before what a spreadsheet would run as a formula. Numbers never are, so `-5` stays `-5`.
+    """
+    if value is None:
+        return ""
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, Decimal):
+        return f"{value:f}" if value.is_finite() and abs(value.adjusted()) < _WRITTEN_OUT else str(value)
+    if isinstance(value, int | float):
+        return str(value)
+    text = value if isinstance(value, str) else _structure(value)
+    return f"'{text}" if guard and text.startswith(FORMULA) else text
+
+
+def _structure(value: Any) -> str:
+    if isinstance(value, dict | list | set):
+        return json.dumps(value, default=_plain, separators=(",", ":"), ensure_ascii=False)
+    return str(_plain(value))
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, Decimal):
+        whole = abs(value.adjusted()) < _WRITTEN_OUT and value == value.to_integral_value()
+        return int(value) if whole else float(value)
+    if isinstance(value, set):
+        return sorted(value, key=str)
+    return base64.b64encode(bytes(value)).decode()

@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+import io
 from typing import Annotated, Literal
 
+from offload import Allow, Retry, current_job, task
 from pydantic import BaseModel, Field
 
-from functions import permanent_on, s3, stack, unreadable
-from offload import Allow, Retry, current_job, task
+from functions import permanent_on, s3, stack
 
 from .csvfile import CsvFile
 from .rows import json_lines, table_rows
 
 SOURCES, EXPORTS = "uploads/", "exports/"
 TABLES = ("{table}",)  # ARNs of the tables that may be exported: the stack's jobs; add yours
+PART = 8 * 1024 * 1024  # S3 takes 5 MB to 5 GB a part, and 10,000 parts: files of up to 80 GB
 
 Destination = Annotated[str, Field(pattern=f"^{EXPORTS}.+", max_length=900)]
 Columns = Annotated[list[str], Field(min_length=1, max_length=500)]
@@ -67,9 +69,9 @@ class Report(BaseModel):
     max_concurrency=5,
     memory=512,
     allow=(
-        Allow("dynamodb:Scan", TABLES),
-        Allow("s3:GetObject", "{bucket}/" + SOURCES + "*"),
-        Allow(("s3:PutObject", "s3:AbortMultipartUpload"), "{bucket}/" + EXPORTS + "*"),
+        Allow(("dynamodb:Scan",), TABLES),
+        Allow(("s3:GetObject",), ("{bucket}/" + SOURCES + "*",)),
+        Allow(("s3:PutObject", "s3:AbortMultipartUpload"), ("{bucket}/" + EXPORTS + "*",)),
     ),
 )
 def export_report(
@@ -102,11 +104,15 @@ def export_report(
         rows = table_rows(source.name or stack().table, columns, progress)
     else:
         rows = json_lines(source.bucket or stack().bucket, source.key, progress)
-    with CsvFile(columns, rows, guard=guard_formulas) as file, permanent_on(unreadable(target, destination)):
+    file = CsvFile(columns, rows, guard=guard_formulas)
+    unwritable = f"s3://{target}/{destination} may not be written by the task's role, or its bucket does not exist"
+    with permanent_on(dict.fromkeys(("AccessDenied", "NoSuchBucket"), unwritable)):
         # Without threads the parts go out one by one, so no more than one is held; s3transfer aborts on any error.
-        config = TransferConfig(multipart_threshold=PART, multipart_chunksize=PART, use_threads=False)
-        s3().upload_fileobj(file, target, destination, ExtraArgs={"ContentType": "text/csv; charset=utf-8"}, Config=config)
+        s3().upload_fileobj(
+            io.BufferedReader(file),
+            target,
+            destination,
+            ExtraArgs={"ContentType": "text/csv; charset=utf-8"},
+            Config=TransferConfig(multipart_threshold=PART, multipart_chunksize=PART, use_threads=False),
+        )
     return Report(key=destination, rows=file.rows, bytes=file.size)
-
-
-PART = 8 * 1024 * 1024  # S3 takes 5 MB to 5 GB a part, and 10,000 parts: files of up to 80 GB

@@ -5,10 +5,10 @@ from __future__ import annotations
 import struct
 import warnings
 from io import BytesIO
-
-from PIL import Image, ImageOps
+from typing import Any
 
 from offload import Permanent
+from PIL import Image, ImageOps, UnidentifiedImageError
 
 MOST_PIXELS = 60_000_000  # four bytes each at most, twice while an image is turned: what the task's memory holds
 READABLE = ("JPEG", "PNG", "WEBP", "GIF", "TIFF")  # the fewer decoders, the less a hostile file can reach
@@ -38,7 +38,9 @@ def open_picture(data: BytesIO, widest: int) -> Image.Image:
             image.load()
             image = ImageOps.exif_transpose(image)
             # A profile describes the channels it came with: it is kept as long as they are.
-            kept = {"icc_profile": image.info.get("icc_profile")} if image.mode in ("RGB", "RGBA") else {}
+            kept: dict[str | tuple[int, int], Any] = (
+                {"icc_profile": image.info.get("icc_profile")} if image.mode in ("RGB", "RGBA") else {}
+            )
             if image.mode.startswith("I"):  # 16 bits a channel, which `convert` would clip
                 image = image.convert("I").point(lambda value: value / 256).convert("L")
             image = image.convert("RGBA" if image.has_transparency_data else "RGB")
@@ -46,7 +48,7 @@ def open_picture(data: BytesIO, widest: int) -> Image.Image:
             return image
     except Image.DecompressionBombError as error:
         raise Permanent(f"the image has too many pixels, more than {MOST_PIXELS}") from error
-    except Image.UnidentifiedImageError as error:
+    except UnidentifiedImageError as error:
         raise Permanent(f"not an image of the formats {', '.join(READABLE)}") from error
     except BROKEN as error:
         raise Permanent(f"the image is broken: {type(error).__name__}") from error

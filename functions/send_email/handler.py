@@ -5,17 +5,18 @@ from __future__ import annotations
 import functools
 import os
 import re
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
+from offload import Allow, Permanent, Retry, current_job, task
 from pydantic import AfterValidator, BaseModel, Field
 
 from functions import from_deployer, permanent_on, sdk
-from offload import Allow, Permanent, Retry, current_job, task
 
 from .mailbox import mailbox, one_line
 
 if TYPE_CHECKING:
     from mypy_boto3_sesv2 import SESV2Client
+    from mypy_boto3_sesv2.type_defs import BodyTypeDef, ContentTypeDef
 
 SENDER = "OFFLOAD_EMAIL_SENDER"
 MOST_RECIPIENTS = 50  # the quota of one SES message
@@ -55,7 +56,7 @@ def ses() -> SESV2Client:
     retry=Retry(max_attempts=5, base="30s", cap="15m"),
     timeout="30s",
     environment=from_deployer(SENDER),
-    allow=(Allow("ses:SendEmail", "arn:{partition}:ses:{region}:{account}:identity/*"),),
+    allow=(Allow(("ses:SendEmail",), ("arn:{partition}:ses:{region}:{account}:identity/*",)),),
 )
 def send_email(
     to: Mailbox | Mailboxes,
@@ -91,7 +92,9 @@ def send_email(
         answers = [mailbox(reply_to)] if reply_to else []
     except ValueError as error:
         raise Permanent(str(error)) from error
-    content: dict[str, Any] = {"Text": _utf8(body)} | ({"Html": _utf8(html)} if html is not None else {})
+    content: BodyTypeDef = {"Text": _utf8(body)}
+    if html is not None:
+        content["Html"] = _utf8(html)
     with permanent_on(REFUSED):
         sent = ses().send_email(
             FromEmailAddress=source,
@@ -103,5 +106,5 @@ def send_email(
     return Receipt(message_id=sent["MessageId"])
 
 
-def _utf8(text: str) -> Any:
+def _utf8(text: str) -> ContentTypeDef:
     return {"Data": text, "Charset": "UTF-8"}

@@ -15,6 +15,8 @@ if TYPE_CHECKING:
 
 LARGEST_MESSAGE = 1_048_576
 """Bytes of a message, and of a whole batch."""
+LONGEST_VISIBILITY = 43_200
+"""Seconds."""
 
 _ROUNDS = 4
 _BACKOFF_BASE = 0.1
@@ -106,8 +108,13 @@ class SqsQueues:
         return [_received(raw) for raw in self._call("ReceiveMessage", request).get("Messages") or ()]
 
     def delete(self, queue: str, receipt: str) -> None:
-        """Delete a received message."""
-        self._call("DeleteMessage", {"QueueUrl": self._start + queue, "ReceiptHandle": receipt})
+        """Delete a received message; a receipt that is not in force any more deletes nothing."""
+        try:
+            self._call("DeleteMessage", {"QueueUrl": self._start + queue, "ReceiptHandle": receipt})
+        except Rejected as error:
+            # SQS accepts an old receipt in silence, except one it cannot read; the local engine refuses each.
+            if error.code != "ReceiptHandleIsInvalid":
+                raise
 
     def change_visibility(self, queue: str, receipt: str, seconds: int) -> None:
         """Make a received message visible again in `seconds` from now, 0 to 43,200 since its receive.
@@ -115,6 +122,8 @@ class SqsQueues:
         Raises:
             Refused: More than 12 hours in all, or the message is not in flight any more.
         """
+        if not 0 <= seconds <= LONGEST_VISIBILITY:  # the local engine takes anything
+            raise Refused(f"a visibility of {seconds} s is out of range: 0 to {LONGEST_VISIBILITY}")
         request = {"QueueUrl": self._start + queue, "ReceiptHandle": receipt, "VisibilityTimeout": seconds}
         self._call("ChangeMessageVisibility", request)
 

@@ -7,7 +7,7 @@ the record and `meet` decides, case by case:
 |-----------------------------------------|-------------------------------------------------------------------|
 | RUNNING under this very lease           | `Ours`: the claim was applied although its answer was lost        |
 | SUCCEEDED, CANCELLED, EXPIRED           | `Drop`: a duplicate; acknowledge it, run nothing                  |
-| FAILED, this message or an older one    | `Bury`: fail it again until the queue moves it to the DLQ         |
+| FAILED, this message, a copy or older     | `Bury`: fail it again until the queue moves it to the DLQ         |
 | FAILED, a message sent after the failure| `Claim`: it was redriven; fresh attempts, history kept            |
 | RUNNING, lease alive                    | `Wait` for the lease; deleting the message would lose the job     |
 | RUNNING, lease over, attempts left      | `Claim`: its worker died; run it last in the batch                |
@@ -54,7 +54,9 @@ class Drop:
 
 @dataclass(frozen=True, slots=True)
 class Bury:
-    """Fail the message again, so that the queue moves it to its dead-letter queue."""
+    """Fail the message again, so that the queue moves it to its dead-letter queue; carry out `adopt` first, if any."""
+
+    adopt: Write | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,7 +115,13 @@ def _claim(
         default=delivery.facts,
         add={"redrives": 1} if fresh else {"attempt": 1},
         append={"history": [entry]},
-        remove=("next_at", "idx", "idx_at", *(("finished_at", "reason") if fresh else ())),
+        remove=(
+            "next_at",
+            "slot_at",
+            "idx",
+            "idx_at",
+            *(("finished_at", "reason", "cancel_requested_at", "follow_up") if fresh else ()),
+        ),
     )
 
 
@@ -123,9 +131,13 @@ def meet(item: Item, delivery: Delivery, now: int, lease_until: int, max_attempt
     if state is State.RUNNING:
         return _meet_running(item, delivery, now, lease_until, max_attempts)
     if state is State.FAILED:
+        same = (Test("state", "=", State.FAILED.value), Test("finished_at", "=", item.get("finished_at", 0)))
+        if item.get("message_id") in delivery.message.renewed:
+            # A copy of the failed message took its place. The record must know the copy, so that a redrive of it, whose
+            # body is the same, is told from it by its new message id.
+            return Bury(Write(delivery.job_id, when=(same,), set={"message_id": delivery.message_id}))
         if not _sent_after(delivery, item, item.get("finished_at", 0)):
             return Bury()
-        same = (Test("state", "=", State.FAILED.value), Test("finished_at", "=", item.get("finished_at", 0)))
         return Claim(
             _claim(delivery, now, lease_until, max_attempts, when=(same,), fresh=True, note="redriven", attempt=1),
             suspect=False,
@@ -161,7 +173,8 @@ def _meet_running(item: Item, delivery: Delivery, now: int, lease_until: int, ma
 
 def _sent_after(delivery: Delivery, item: Item, moment: int) -> bool:
     # A redrive sends a new message with a new id; a second copy of the original is older than the failure.
-    return delivery.message_id != item.get("message_id") and delivery.sent_at > moment
+    own = {delivery.message_id, *delivery.message.renewed}
+    return item.get("message_id") not in own and delivery.sent_at > moment
 
 
 def _lost(item: Item, delivery: Delivery, now: int) -> Write:

@@ -38,6 +38,7 @@ class Message:
         hops: Tasks between it and the program that began the chain.
         workflow: Workflow it belongs to.
         payload_ref: `bucket` and `key` of a payload in S3.
+        renewed: SQS ids of the messages this one took the place of, oldest first.
     """
 
     payload: dict[str, Any] | None = field(repr=False)
@@ -52,13 +53,14 @@ class Message:
     hops: int = 0
     workflow: str | None = None
     payload_ref: dict[str, str] | None = None
+    renewed: tuple[str, ...] = ()
 
     def encode(self) -> str:
         """Write the body: compact JSON with unset fields left out."""
         body: dict[str, Any] = {"version": VERSION}
         for name in self.__dataclass_fields__:
             value = getattr(self, name)
-            if value is not None and not (name == "hops" and value == 0):
+            if value not in (None, 0, ()) or (name == "payload" and value is not None):
                 body[name] = value
         return json.dumps(body, separators=(",", ":"), ensure_ascii=False)
 
@@ -95,10 +97,12 @@ class Message:
             raise MessageError("hops must be a whole number of at least 0")
         if hops > MOST_HOPS:
             raise MessageError(f"hops={hops}: tasks enqueued each other more than {MOST_HOPS} deep; break the loop")
+        renewed = data.get("renewed")
         return cls(
             payload=payload,
             payload_ref=ref,
             hops=hops,
+            renewed=tuple(item for item in renewed if isinstance(item, str)) if isinstance(renewed, list) else (),
             id=_job_id(data, "id"),
             parent=_job_id(data, "parent"),
             expires_at=_time(data, "expires_at"),

@@ -12,10 +12,12 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 from offload.core import claiming, ending
 from offload.core.errors import LeaseLost
+from offload.core.following import marked
 from offload.core.jobs import State
 from offload.core.retry import Again
 from offload.core.writes import Conflict
 from offload.runtime.failures import describe
+from offload.runtime.pace import slot_for
 from offload.runtime.powertools import BasePersistenceLayer, DataRecord, IdempotencyItemAlreadyExistsError
 
 if TYPE_CHECKING:
@@ -59,6 +61,7 @@ class JobRecord(BasePersistenceLayer):
 
     Attributes:
         item: The record after the claim.
+        after: The record as it was last seen: after the end, or as it refused the claim.
         dropped: State of a job that had ended before; its message is a duplicate.
         due: When the next attempt runs, after a failed one; None when there is none.
         ended: State the run's end was recorded with.
@@ -81,6 +84,7 @@ class JobRecord(BasePersistenceLayer):
         self._delivery, self._task, self._last = delivery, task, last
         self._store, self._blobs, self._clock, self._rng = store, blobs, clock, rng
         self.item: Item = {}
+        self.after: Item = {}
         self.dropped: State | None = None
         self.due: int | None = None
         self.ended: State | None = None
@@ -102,6 +106,11 @@ class JobRecord(BasePersistenceLayer):
         attempts = self._task.settings.retry.max_attempts
         now = self._clock.now()
         lease_until = now + remaining_time_in_millis + _GRACE_MS
+        limit = self._task.settings.rate_limit
+        if limit is not None:
+            slot = slot_for(self._delivery, limit, self._store, now)
+            if slot is not None:
+                raise HandedBack(claiming.Wait(slot, "waits for the rate limit"))
         write = claiming.claim(self._delivery, now, lease_until, attempts)
         for _ in range(_ROUNDS):
             try:
@@ -114,6 +123,7 @@ class JobRecord(BasePersistenceLayer):
                 if isinstance(verdict, claiming.Ours):
                     self.item = conflict.item
                     return
+                self.after = conflict.item
                 write = self._next(verdict)
         raise HandedBack(claiming.Wait(now + _GRACE_MS, "the record keeps changing"))
 
@@ -130,19 +140,26 @@ class JobRecord(BasePersistenceLayer):
                 raise IdempotencyItemAlreadyExistsError(old_data_record=record) from None
             case claiming.Fail():
                 return self._bury_with(verdict.write)
-            case claiming.Wait() | claiming.Bury():
+            case claiming.Bury():
+                if verdict.adopt is not None:
+                    self._apply_or_look_again(verdict.adopt)
+                raise HandedBack(verdict) from None
+            case claiming.Wait():
                 raise HandedBack(verdict) from None
             case claiming.Ours():
                 raise AssertionError(verdict)
 
     def _bury_with(self, write: Write) -> NoReturn:
+        self._apply_or_look_again(marked(write, self._task.settings))
+        self.ended = State.FAILED
+        self.error = dict(write.set["error"])
+        raise HandedBack(claiming.Bury())
+
+    def _apply_or_look_again(self, write: Write) -> None:
         try:
-            self.item = self._store.apply(write)
-            self.ended = State.FAILED
-            self.error = dict(write.set["error"])
+            self.after = self._store.apply(write)
         except Conflict:
             raise HandedBack(claiming.Wait(self._clock.now(), "the record changed")) from None
-        raise HandedBack(claiming.Bury())
 
     def save_success(self, data: dict[str, Any], result: Any) -> None:  # noqa: ARG002 - the delivery is bound
         """Record the success; `result` is the task's return value as JSON text.
@@ -200,13 +217,14 @@ class JobRecord(BasePersistenceLayer):
 
     def _end(self, write: Write, state: State) -> None:
         try:
-            self._store.apply(write)
+            self.after = self._store.apply(marked(write, self._task.settings))
         except Conflict as conflict:
             item = conflict.item
             if not ending.applied(item, self._delivery):
                 if item is not None and item.get("lease") == self._delivery.token and "cancel_requested_at" in item:
                     raise _CancelAsked from None
                 raise LeaseLost(f"job {self._delivery.job_id}: another worker holds it now") from conflict
+            self.after = item or {}
         self.ended = state
 
     # The base class declares these; every path to them is overridden above.

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import json
-import math
-from dataclasses import dataclass
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from offload.core import claiming, ending
@@ -12,9 +11,10 @@ from offload.core import context as contexts
 from offload.core.clock import new_id
 from offload.core.delivery import Delivery
 from offload.core.errors import LeaseLost, MessageError, OffloadError, PayloadError, Refused, Unavailable, UnknownTask
-from offload.core.jobs import State
+from offload.core.following import follow_up_id, follow_up_payload, followed, marked
+from offload.core.jobs import Item, State
 from offload.core.messages import Message, job_id_of
-from offload.core.ports import LONGEST_QUEUE_DELAY, Outgoing
+from offload.core.producing import Options, Order, producer
 from offload.core.writes import Conflict
 from offload.runtime.failures import explain
 from offload.runtime.limits import Usage, run_async, soft_limit
@@ -27,6 +27,7 @@ from offload.runtime.powertools import (
     IdempotencyPersistenceLayerError,
     process_partial_response,
 )
+from offload.runtime.returns import Receipt, Returns
 from offload.runtime.running import RunningJob
 
 if TYPE_CHECKING:
@@ -40,40 +41,9 @@ if TYPE_CHECKING:
     from offload.core.tasks import Task
     from offload.runtime.telemetry import Telemetry
 
-_LONGEST_VISIBILITY = 43_200
-_LATEST_BACKOFF = 900
-_RENEW_BEFORE = 2
-"""A message this close to its queue's `maxReceiveCount` is sent anew rather than handed back once more."""
-
 
 class _NotDone(Exception):
     pass
-
-
-@dataclass(slots=True)
-class _Receipt:
-    """One received message, as the worker needs it."""
-
-    queue: str
-    message_id: str
-    handle: str
-    body: str
-    sent_at: int
-    first_received_at: int
-    receives: int
-
-    @classmethod
-    def read(cls, record: SQSRecord) -> _Receipt:
-        attributes = record.attributes
-        return cls(
-            queue=record.event_source_arn.rpartition(":")[2],
-            message_id=record.message_id,
-            handle=record.receipt_handle,
-            body=record.body,
-            sent_at=int(attributes.sent_timestamp),
-            first_received_at=int(attributes.approximate_first_receive_timestamp),
-            receives=int(attributes.approximate_receive_count),
-        )
 
 
 class Worker:
@@ -103,8 +73,9 @@ class Worker:
         max_receives: int,
     ) -> None:
         """Keep the ports; nothing is called before the first invocation."""
-        self._task, self._store, self._queues, self._blobs = task, store, queues, blobs
-        self._clock, self._rng, self._telemetry, self._max_receives = clock, rng, telemetry, max_receives
+        self._task, self._store, self._blobs = task, store, blobs
+        self._clock, self._rng, self._telemetry = clock, rng, telemetry
+        self._returns = Returns(queues, clock=clock, rng=rng, telemetry=telemetry, max_receives=max_receives)
         self._ran = False
 
     def __call__(self, event: dict[str, Any], context: Any) -> dict[str, Any]:
@@ -129,17 +100,11 @@ class Worker:
         """Handle one message; True means done, False means handed back. Raises `Deferred` for after the batch."""
         self._telemetry.begin(record.message_id)
         try:
-            receipt = _Receipt.read(record)
+            receipt = Receipt.read(record)
             try:
                 return self._decide(receipt, config, last=last)
-            except Unavailable as trouble:
-                # Our own trouble charges nobody: the message waits longer with each receive.
-                self._telemetry.trouble(trouble)
-                delay = self._rng.uniform(0.5, 1.0) * min(_LATEST_BACKOFF, 2 ** min(receipt.receives, 10))
-                return self._hand_back(receipt, delay)
-            except Refused as trouble:
-                self._telemetry.trouble(trouble)
-                return self._hand_back(receipt, _LATEST_BACKOFF)
+            except (Unavailable, Refused) as trouble:
+                return self._returns.after_trouble(receipt, trouble)
         except Deferred:
             raise
         except Exception as fault:
@@ -149,7 +114,7 @@ class Worker:
         finally:
             self._telemetry.end()
 
-    def _decide(self, receipt: _Receipt, config: IdempotencyConfig, *, last: bool) -> bool:
+    def _decide(self, receipt: Receipt, config: IdempotencyConfig, *, last: bool) -> bool:
         job_id = job_id_of(receipt.body) or receipt.message_id
         self._telemetry.job(job_id)
         try:
@@ -163,7 +128,7 @@ class Worker:
         remaining = _remaining_ms(config)
         if self._ran and remaining < self._task.settings.soft_limit * 1000:
             self._telemetry.handed_back("not enough time left in this invocation")
-            return self._hand_back(receipt, 0)
+            return self._returns.later(receipt, 0)
         try:
             arguments = self._task.signature.read(self._payload(message))
         except PayloadError as wrong:
@@ -176,7 +141,7 @@ class Worker:
             raise UnknownTask(f"the message is for task {message.task!r}, but this queue serves {self._task.name!r}")
         return message
 
-    def _delivery(self, receipt: _Receipt, job_id: str, message: Message) -> Delivery:
+    def _delivery(self, receipt: Receipt, job_id: str, message: Message) -> Delivery:
         return Delivery(
             task=self._task.name,
             job_id=job_id,
@@ -203,7 +168,7 @@ class Worker:
     def _run(
         self,
         delivery: Delivery,
-        receipt: _Receipt,
+        receipt: Receipt,
         arguments: dict[str, Any],
         config: IdempotencyConfig,
         *,
@@ -234,21 +199,22 @@ class Worker:
             pass
         self._telemetry.ended(record, receipt.sent_at, self._clock.now())
         if record.ended is State.RETRYING and record.due is not None:
-            return self._hand_back(receipt, (record.due - self._clock.now()) / 1000)
+            return self._returns.later(receipt, (record.due - self._clock.now()) / 1000)
         if record.ended is State.FAILED:
-            return self._bury(receipt)
+            return self._bury(receipt, record.after)
+        self._follow(record.after)
         return True
 
-    def _unrecorded(self, cause: BaseException | None, receipt: _Receipt, record: JobRecord) -> bool:
+    def _unrecorded(self, cause: BaseException | None, receipt: Receipt, record: JobRecord) -> bool:
         """What a claim or a finish that was not written means for the message."""
         match cause:
             case HandedBack(verdict=claiming.Wait() as wait):
                 self._telemetry.handed_back(wait.why)
-                return self._hand_back(receipt, (wait.until - self._clock.now()) / 1000)
+                return self._returns.later(receipt, (wait.until - self._clock.now()) / 1000)
             case HandedBack():
                 if record.ended is not None:
                     self._telemetry.ended(record, receipt.sent_at, self._clock.now())
-                return self._bury(receipt)
+                return self._bury(receipt, record.after)
             case LeaseLost():
                 # The winner's outcome stands; this message is its, or a copy that will find the job ended.
                 self._telemetry.handed_back("overtaken by another worker")
@@ -285,6 +251,20 @@ class Worker:
             contexts.leave(token)
             record.extra = {"usage": usage.measure()}
 
+    def _follow(self, item: Item) -> None:
+        """Enqueue the follow-up an ended record names, and note that in the record.
+
+        Raises:
+            Unavailable: Not enqueued; the message comes back and this is tried again.
+        """
+        target = item.get("follow_up")
+        if target is None:
+            return
+        options = Options(id=follow_up_id(item), tenant=item.get("tenant"))
+        producer().send(Order(target, follow_up_payload(item), options))
+        with suppress(Conflict):  # redriven meanwhile: that run names its own
+            self._store.apply(followed(item))
+
     def _expire(self, delivery: Delivery) -> bool:
         try:
             self._store.apply(ending.expire(delivery, self._clock.now()))
@@ -293,61 +273,30 @@ class Worker:
         self._telemetry.note("job expired before it could start")
         return True
 
-    def _reject(self, delivery: Delivery, receipt: _Receipt, wrong: OffloadError, *, readable: bool) -> bool:
+    def _reject(self, delivery: Delivery, receipt: Receipt, wrong: OffloadError, *, readable: bool) -> bool:
         now = self._clock.now()
         try:
-            self._store.apply(ending.reject(delivery, explain(wrong), now, readable=readable))
+            write = ending.reject(delivery, explain(wrong), now, readable=readable)
+            item = self._store.apply(marked(write, self._task.settings))
             self._telemetry.rejected(wrong)
         except Conflict as conflict:
-            state = State(conflict.item["state"]) if conflict.item else State.FAILED
+            item = conflict.item or {}
+            state = State(item.get("state", State.FAILED))
             if readable and state.terminal and state is not State.FAILED:
                 return True  # a late copy of a job that has ended well
-            if readable and state is State.RUNNING and conflict.item is not None:
-                return self._hand_back(receipt, (conflict.item.get("lease_until", now) + 1000 - now) / 1000)
-        return self._bury(receipt)
+            if readable and state is State.RUNNING:
+                return self._returns.later(receipt, (item.get("lease_until", now) + 1000 - now) / 1000)
+            if state is not State.FAILED:
+                item = {}  # the record is another message's: nothing follows from this one
+        return self._bury(receipt, item)
 
-    def _bury(self, receipt: _Receipt) -> bool:
-        """Let the queue's own redrive policy move the message: only then can it be redriven to its source."""
-        self._visible_in(receipt, 0)
-        return False
-
-    def _hand_back(self, receipt: _Receipt, delay: float) -> bool:
-        """Return the message after `delay` seconds; True when a renewed copy took its place."""
-        delay = max(0.0, delay)
-        held = (self._clock.now() - receipt.first_received_at) / 1000
-        too_long = held + delay > _LONGEST_VISIBILITY - 60
-        if too_long or receipt.receives >= self._max_receives - _RENEW_BEFORE:
-            return self._renew(receipt, delay)
-        self._visible_in(receipt, math.ceil(delay))
-        return False
-
-    def _renew(self, receipt: _Receipt, delay: float) -> bool:
-        """Send the message anew under its job id: its receive count and its 12 hours of visibility start over.
-
-        The copy is sent before the original is acknowledged. A crash between leaves two messages of one job, of which
-        the second finds the job claimed or ended.
-        """
-        body = json.loads(receipt.body)
-        body.setdefault("id", receipt.message_id)
-        body.setdefault("enqueued_at", receipt.sent_at)
-        copy = Outgoing(
-            json.dumps(body, separators=(",", ":")),
-            delay=min(math.ceil(delay), LONGEST_QUEUE_DELAY),
-            group=body.get("tenant"),
-        )
+    def _bury(self, receipt: Receipt, item: Item) -> bool:
         try:
-            self._queues.send(receipt.queue, copy)
+            self._follow(item)
         except (Unavailable, Refused) as trouble:
             self._telemetry.trouble(trouble)
-            self._visible_in(receipt, min(math.ceil(delay), LONGEST_QUEUE_DELAY))
-            return False
-        return True
-
-    def _visible_in(self, receipt: _Receipt, seconds: int) -> None:
-        try:
-            self._queues.change_visibility(receipt.queue, receipt.handle, seconds)
-        except (Unavailable, Refused) as trouble:
-            self._telemetry.trouble(trouble)  # the message comes back at the queue's own visibility timeout
+            return self._returns.linger(receipt)
+        return self._returns.bury(receipt)
 
 
 class _Batch(BatchProcessor):

@@ -1,0 +1,128 @@
+"""Messages that are not done: how they go back to their queue."""
+
+from __future__ import annotations
+
+import json
+import math
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from offload.core.errors import MessageError, Refused, Unavailable
+from offload.core.messages import Message
+from offload.core.ports import LONGEST_QUEUE_DELAY, Outgoing
+
+if TYPE_CHECKING:
+    import random
+
+    from aws_lambda_powertools.utilities.data_classes.sqs_event import SQSRecord
+
+    from offload.core.clock import Clock
+    from offload.core.ports import Queues
+    from offload.runtime.telemetry import Telemetry
+
+_LONGEST_VISIBILITY = 43_200
+_LATEST_BACKOFF = 900
+_RENEW_BEFORE = 2
+"""A message this close to its queue's `maxReceiveCount` is sent anew rather than handed back once more."""
+
+_REMEMBERED = 5
+
+
+@dataclass(slots=True)
+class Receipt:
+    """One received message, as the worker needs it."""
+
+    queue: str
+    message_id: str
+    handle: str
+    body: str
+    sent_at: int
+    first_received_at: int
+    receives: int
+
+    @classmethod
+    def read(cls, record: SQSRecord) -> Receipt:
+        """Read a record of a Lambda event."""
+        attributes = record.attributes
+        return cls(
+            queue=record.event_source_arn.rpartition(":")[2],
+            message_id=record.message_id,
+            handle=record.receipt_handle,
+            body=record.body,
+            sent_at=int(attributes.sent_timestamp),
+            first_received_at=int(attributes.approximate_first_receive_timestamp),
+            receives=int(attributes.approximate_receive_count),
+        )
+
+
+class Returns:
+    """Hands messages back to their queues.
+
+    Each method returns True when the message is done with after all, because a renewed copy took its place.
+    """
+
+    def __init__(
+        self, queues: Queues, *, clock: Clock, rng: random.Random, telemetry: Telemetry, max_receives: int
+    ) -> None:
+        """Keep the ports; `max_receives` is the queues' `maxReceiveCount`."""
+        self._queues, self._clock, self._rng = queues, clock, rng
+        self._telemetry, self._max_receives = telemetry, max_receives
+
+    def bury(self, receipt: Receipt) -> bool:
+        """Let the queue's own redrive policy move the message: only then can it be redriven to its source."""
+        self._visible_in(receipt, 0)
+        return False
+
+    def linger(self, receipt: Receipt) -> bool:
+        """Hand a failed message back with backoff: something must still be done before it is buried."""
+        self._visible_in(receipt, math.ceil(self._backoff(receipt)))
+        return False
+
+    def after_trouble(self, receipt: Receipt, trouble: Unavailable | Refused) -> bool:
+        """Hand a message back because a service failed us: it waits longer with each receive, and nobody is charged."""
+        self._telemetry.trouble(trouble)
+        return self.later(receipt, self._backoff(receipt) if isinstance(trouble, Unavailable) else _LATEST_BACKOFF)
+
+    def later(self, receipt: Receipt, delay: float) -> bool:
+        """Hand a message back for `delay` seconds, uncharged or to its next attempt."""
+        delay = max(0.0, delay)
+        held = (self._clock.now() - receipt.first_received_at) / 1000
+        too_long = held + delay > _LONGEST_VISIBILITY - 60
+        if too_long or receipt.receives >= self._max_receives - _RENEW_BEFORE:
+            return self._renew(receipt, delay)
+        self._visible_in(receipt, math.ceil(delay))
+        return False
+
+    def _backoff(self, receipt: Receipt) -> float:
+        return self._rng.uniform(0.5, 1.0) * min(_LATEST_BACKOFF, 2.0 ** min(receipt.receives, 10))
+
+    def _renew(self, receipt: Receipt, delay: float) -> bool:
+        """Send the message anew under its job id: its receive count and its 12 hours of visibility start over.
+
+        The copy is sent before the original is acknowledged. A crash between leaves two messages of one job, of which
+        the second finds the job claimed or ended.
+        """
+        waits = min(math.ceil(delay), LONGEST_QUEUE_DELAY)
+        try:
+            renewed = Message.decode(receipt.body).renewed
+        except MessageError:
+            self._visible_in(receipt, waits)  # it can only be rejected, so there is nothing to save
+            return False
+        body = json.loads(receipt.body)
+        body.setdefault("id", receipt.message_id)
+        body.setdefault("enqueued_at", receipt.sent_at)
+        body["renewed"] = [*renewed, receipt.message_id][-_REMEMBERED:]
+        copy = Outgoing(json.dumps(body, separators=(",", ":")), delay=waits, group=body.get("tenant"))
+        try:
+            self._queues.send(receipt.queue, copy)
+        except (Unavailable, Refused) as trouble:
+            self._telemetry.trouble(trouble)
+            self._visible_in(receipt, waits)
+            return False
+        return True
+
+    def _visible_in(self, receipt: Receipt, seconds: int) -> None:
+        try:
+            self._queues.change_visibility(receipt.queue, receipt.handle, seconds)
+        except (Unavailable, Refused) as trouble:
+            self._telemetry.trouble(trouble)  # the message comes back at the queue's own visibility timeout
