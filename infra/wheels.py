@@ -11,6 +11,7 @@ import json
 import re
 import shutil
 import subprocess
+import sys
 import tempfile
 import tomllib
 import zipfile
@@ -85,8 +86,6 @@ class Wheels:
             DefinitionError: uv could not install them; holds its reason.
         """
         wanted = sorted(set(requirements))
-        if self._target.has_sdk and "boto3" not in {name_of(line) for line in wanted if line != "boto3"} | {"boto3"}:
-            raise AssertionError(wanted)
         key = json.dumps([_RECIPE, self._target.tag, self._target.wheels, self._target.bytecode, wanted, self._pins])
         path = self._cache / f"wheels-{hashlib.sha256(key.encode()).hexdigest()[:16]}.zip"
         if not path.is_file():
@@ -120,11 +119,10 @@ class Wheels:
         constraints = tree.with_name("constraints.txt")
         constraints.write_text("\n".join(self._pins))
         command = [find_uv_bin(), "pip", "install", "--quiet", "--target", str(tree), "--constraint", str(constraints)]
-        command += ["--only-binary", ":all:", "--no-build", "--no-config", "--no-python-downloads"]
+        command += ["--only-binary", ":all:", "--no-python-downloads"]
         if self._target.wheels:
             command += ["--python-platform", self._target.wheels, "--python-version", self._target.python]
-        if self._target.interpreter:
-            command += ["--python", self._target.interpreter]
+        command += ["--python", self._target.interpreter or sys.executable]
         tried = subprocess.run([*command, *requirements], capture_output=True, text=True, check=False)
         if tried.returncode and subprocess.run([*command, "--offline", *requirements], capture_output=True, check=False).returncode:
             wanted = ", ".join(requirements)

@@ -1,14 +1,15 @@
 """A job to run in, and an account to run against."""
 
 import boto3
-import functions
 import pytest
-from functions.deliver_webhook import handler as deliver_webhook
-from functions.export_report import rows
-from functions.send_email import handler as send_email
 from moto import mock_aws
 from offload.core.context import enter, leave
 from offload.core.manifest import Manifest
+
+import functions
+from functions.deliver_webhook import handler as deliver_webhook
+from functions.export_report import rows
+from functions.send_email import handler as send_email
 
 BUCKET = "offload-files"
 

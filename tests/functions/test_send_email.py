@@ -1,13 +1,16 @@
+from email.utils import getaddresses
+
 import boto3
 import pytest
 from botocore.exceptions import ClientError
-from functions.send_email.handler import REFUSED, Receipt, send_email, ses
-from functions.send_email.mailbox import mailbox, one_line
 from hypothesis import given
 from hypothesis import strategies as st
 from moto.core import DEFAULT_ACCOUNT_ID
 from moto.ses.models import ses_backends
 from offload import PayloadError, Permanent
+
+from functions.send_email.handler import REFUSED, Receipt, send_email, ses
+from functions.send_email.mailbox import mailbox, one_line
 
 SENDER = "Shop <shop@example.org>"
 
@@ -110,7 +113,7 @@ def test_a_plain_call_is_safe_against_header_injection_too(verified, arguments):
         ("Ann <ann@example.org>", "Ann <ann@example.org>"),
         ("<ann@example.org>", "ann@example.org"),
         ('"Lee, Ann" <ann@example.org>', '"Lee, Ann" <ann@example.org>'),
-        ("Åse <ase@example.org>", "=?utf-8?b?w4VzZQ==?= <ase@example.org>"),
+        ("Åse <ase@example.org>", "=?utf-8?q?=C3=85se?= <ase@example.org>"),
     ],
 )
 def test_mailbox_spelling(text, expected):
@@ -124,7 +127,7 @@ def test_no_text_becomes_two_lines_or_two_addresses(text):
     except ValueError:
         return
     assert one_line(spelled).isascii()
-    assert spelled.count("@") - spelled.partition("<")[0].count("@") in (0, 1)
+    assert mailbox(spelled) == spelled
 
 
 @given(st.from_regex(r"[\w ,;@:\"<>\r\n-]{0,12}<?[a-z]{1,3}@[a-z]{1,3}\.[a-z]{2}>?[\r\n ,]{0,2}"))
@@ -133,8 +136,6 @@ def test_near_addresses_hold_one_address_or_are_refused(text):
         spelled = mailbox(text)
     except ValueError:
         return
-    from email.utils import getaddresses
-
     assert len(getaddresses([spelled])) == 1
-    assert "\n" not in spelled
-    assert "\r" not in spelled
+    assert not set(spelled) & set("\r\n")
+    assert mailbox(spelled) == spelled

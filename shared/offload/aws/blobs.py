@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from offload.aws import sdk
-from offload.aws.calls import Call
+from offload.core.errors import Refused
+
+if TYPE_CHECKING:
+    from offload.aws.calls import Call
 
 
 class S3Blobs:
@@ -33,5 +38,8 @@ class S3Blobs:
         Raises:
             Refused: Nothing is there, access is denied, or the reference names no place.
         """
-        body: bytes = self._call("GetObject", {"Bucket": ref.get("bucket"), "Key": ref.get("key")})["Body"]
+        bucket, key = ref.get("bucket"), ref.get("key")
+        if not (isinstance(bucket, str) and isinstance(key, str) and bucket and key):  # a producer may have written it
+            raise Refused("a reference must name bucket and key")
+        body: bytes = self._call("GetObject", {"Bucket": bucket, "Key": key})["Body"]
         return body

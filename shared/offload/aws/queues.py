@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from offload.aws.calls import Call, Rejected, host
 from offload.core.clock import Clock, SystemClock, system_random
 from offload.core.errors import Refused, Unavailable
-from offload.core.ports import MOST_ENTRIES, Outgoing, QueueCounts, Received
+from offload.core.ports import LONGEST_QUEUE_DELAY, MOST_ENTRIES, Outgoing, QueueCounts, Received
 
 if TYPE_CHECKING:
     import random
@@ -58,6 +58,8 @@ class SqsQueues:
 
     def send(self, queue: str, message: Outgoing) -> str:
         """Send a message and return its message id."""
+        if refusal := _refusal(message):
+            raise refusal
         answer = self._call("SendMessage", {"QueueUrl": self._start + queue, **_entry(message)})
         return str(answer["MessageId"])
 
@@ -70,8 +72,8 @@ class SqsQueues:
         """
         outcomes: dict[int, str | Exception] = {}
         for index, message in enumerate(messages):
-            if (size := len(message.body.encode())) > LARGEST_MESSAGE:
-                outcomes[index] = Refused(f"a message of {size} bytes is over SQS's limit of {LARGEST_MESSAGE}")
+            if refusal := _refusal(message):
+                outcomes[index] = refusal
         for chunk in _chunks([(index, message) for index, message in enumerate(messages) if index not in outcomes]):
             self._send_chunk(self._start + queue, dict(chunk), outcomes)
         return [outcomes[index] for index in range(len(messages))]
@@ -132,6 +134,16 @@ class SqsQueues:
         request = {"QueueUrl": self._start + queue, "AttributeNames": list(_COUNTED)}
         attributes = self._call("GetQueueAttributes", request)["Attributes"]
         return QueueCounts(*(int(attributes.get(name, 0)) for name in _COUNTED))
+
+
+def _refusal(message: Outgoing) -> Refused | None:
+    """Tell what SQS would refuse, before it fails a whole batch over it; the local engine takes some of it."""
+    size = len(message.body.encode())
+    if not 0 < size <= LARGEST_MESSAGE:
+        return Refused(f"a message of {size} bytes is out of range: 1 to {LARGEST_MESSAGE}")
+    if not 0 <= message.delay <= LONGEST_QUEUE_DELAY:
+        return Refused(f"a delay of {message.delay} s is out of range: 0 to {LONGEST_QUEUE_DELAY}")
+    return None
 
 
 def _entry(message: Outgoing) -> dict[str, Any]:

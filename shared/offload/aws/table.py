@@ -129,9 +129,11 @@ class _Spoken:
 
 
 def _condition(when: Condition, spoken: _Spoken) -> str:
-    if not all(when):  # an alternative without tests always holds
+    if not when or not all(when):  # no condition, or an alternative without tests, which always holds
         return ""
-    return " OR ".join(f"({' AND '.join(_test(test, spoken) for test in case)})" for case in when)
+    cases = [" AND ".join(_test(test, spoken) for test in case) for case in when]
+    # Only where they say something: DynamoDB refuses redundant parentheses.
+    return cases[0] if len(cases) == 1 else " OR ".join(f"({case})" for case in cases)
 
 
 def _test(test: Test, spoken: _Spoken) -> str:
@@ -142,7 +144,7 @@ def _test(test: Test, spoken: _Spoken) -> str:
         return f"attribute_exists({name})"
     compared = f"{name} {test.operator} {spoken.value(test.value)}"
     # For DynamoDB an absent attribute differs from every value; for a `Test` no comparison with it holds.
-    return f"(attribute_exists({name}) AND {compared})" if test.operator == "<>" else compared
+    return f"attribute_exists({name}) AND {compared}" if test.operator == "<>" else compared
 
 
 def _shows(item: Item, write: Write) -> bool:

@@ -1,0 +1,89 @@
+# `make demo` and `make test` need Python >= 3.11, Node >= 20 and npm, and install the rest into this folder.
+
+VENV ?= .venv
+BIN := $(VENV)/bin
+READY := $(VENV)/installed
+CDK := node_modules/.bin/cdk
+# What `make test` hands to pytest, such as ARGS="-k retry"; what `make deploy` and `make demo` hand on.
+ARGS ?=
+
+# Bytecode of aws-cdk-lib saves every synthesis about five seconds; settings of another Python must not leak in.
+export PYTHONDONTWRITEBYTECODE =
+export JSII_SILENCE_WARNING_END_OF_LIFE_NODE_VERSION = 20
+unexport PYTHONPATH PYTHONHOME VIRTUAL_ENV
+
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+.PHONY: help demo test check bench local down synth deploy format lock clean
+
+help: ## Show this list
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
+
+demo: $(READY) $(CDK) ## Deploy this app to an embedded AWS engine, run real jobs, show how each ended
+	@$(BIN)/offload local demo $(ARGS)
+
+test: $(READY) $(CDK) ## Run the whole test suite, with coverage
+	@$(BIN)/python -m pytest --cov --cov-report=term $(ARGS)
+
+check: $(READY) $(CDK) ## Lint, format, types, import ladder, and the template
+	@$(BIN)/ruff check
+	@$(BIN)/ruff format --check
+	@$(BIN)/mypy
+	@$(BIN)/lint-imports
+	@$(MAKE) --no-print-directory synth
+	@$(BIN)/cfn-lint 'cdk.out/*.template.json'
+
+bench: $(READY) ## Measure the handler and the client
+	@$(BIN)/python -m benchmarks $(ARGS)
+
+local: $(READY) $(CDK) ## Deploy this app to an embedded AWS engine that stays up
+	@$(BIN)/offload local up $(ARGS)
+
+down: $(READY) ## Stop the engine of `make local`; its state is kept
+	@$(BIN)/offload local down $(ARGS)
+
+synth: $(READY) $(CDK) ## Write the CloudFormation templates to cdk.out
+	@$(CDK) synth --quiet --no-notices --app '$(BIN)/python app.py' --output cdk.out $(ARGS)
+
+deploy: $(READY) $(CDK) ## Deploy to the AWS account your credentials name
+	@$(CDK) deploy --all --app '$(BIN)/python app.py' $(ARGS)
+
+format: $(READY) ## Format the code and mend what the linter can
+	@$(BIN)/ruff check --fix --quiet; $(BIN)/ruff format
+
+lock: $(READY) ## Resolve requirements.txt again after a direct pin was changed
+	@sed '/^# What these need$$/q' requirements.txt > $(VENV)/direct.txt
+	@cp requirements.txt $(VENV)/all.txt
+	@$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --no-header --no-annotate \
+		$(VENV)/direct.txt --output-file $(VENV)/all.txt
+	@awk -F '[][=; ]+' 'NR == FNR { direct[$$1]; print; next } !($$1 in direct)' \
+		$(VENV)/direct.txt $(VENV)/all.txt > $(VENV)/locked.txt
+	@cp $(VENV)/locked.txt requirements.txt
+
+clean: ## Stop the engine and remove everything these commands made
+	@if [ -x $(BIN)/offload ]; then $(BIN)/offload local down >/dev/null 2>&1 || true; fi
+	@rm -rf $(VENV) node_modules .offload cdk.out build .coverage .mypy_cache .ruff_cache .pytest_cache .hypothesis \
+		.import_linter_cache
+	@find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+$(READY): requirements.txt pyproject.toml
+	@python=; for each in python3.13 python3.12 python3.11 python3 python; do \
+		if "$$each" -c 'import sys; sys.exit(sys.version_info < (3, 11))' >/dev/null 2>&1; then python=$$each; break; fi; \
+	done; \
+	[ -n "$$python" ] || { echo "error: no Python >= 3.11 on PATH: install one (python3 is $$(python3 --version 2>&1))" >&2; exit 1; }; \
+	echo "installing the packages of requirements.txt into $(VENV) ($$("$$python" --version))"; \
+	[ -x $(BIN)/python ] || "$$python" -m venv $(VENV) || { \
+		echo "error: $$python cannot make a virtual environment: install its venv module (Debian: python3-venv)" >&2; exit 1; }
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check $$(grep '^uv==' requirements.txt)
+	@$(BIN)/uv pip install --quiet --python $(BIN)/python --requirement requirements.txt
+	@$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps --no-build-isolation --editable .
+	@touch $@
+
+$(CDK): package-lock.json
+	@node=$$(node --version 2>/dev/null | sed 's/^v//; s/\..*//'); \
+	[ -n "$$node" ] || { echo "error: no Node on PATH: install Node 20 or later, the AWS CDK runs on it" >&2; exit 1; }; \
+	[ "$$node" -ge 20 ] || { echo "error: Node $$(node --version) is too old: install Node 20 or later" >&2; exit 1; }; \
+	command -v npm >/dev/null || { echo "error: no npm on PATH: it comes with Node" >&2; exit 1; }; \
+	echo "installing the AWS CDK into node_modules"
+	@npm ci --no-audit --no-fund --loglevel=error
+	@touch $@

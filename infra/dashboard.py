@@ -1,0 +1,128 @@
+"""The dashboard: the whole stack at the top, then a row a task."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import aws_cdk as cdk
+from aws_cdk import aws_cloudwatch as cloudwatch
+from constructs import Construct
+
+from infra.alarms import across
+from infra.environment import METRICS
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from infra.stages import Stage
+    from infra.task_pipeline import TaskPipeline
+
+_OUTCOMES = {"JobsSucceeded": "#2ca02c", "JobsRetried": "#ff7f0e", "JobsFailed": "#d62728"}
+_QUARTER, _THIRD, _HALF = 6, 8, 12
+
+
+class Dashboard(Construct):
+    """The stack's CloudWatch dashboard, of the stack's name and region."""
+
+    def __init__(self, scope: Construct, id: str, *, stage: Stage, pipelines: Sequence[TaskPipeline]) -> None:  # noqa: A002 - CDK's name
+        """Create it."""
+        super().__init__(scope, id)
+        board = cloudwatch.Dashboard(
+            self,
+            "Board",
+            dashboard_name=f"{stage.stack}-{cdk.Stack.of(self).region}",
+            default_interval=cdk.Duration.hours(3),
+            period_override=cloudwatch.PeriodOverride.AUTO,
+        )
+        board.add_widgets(
+            *(
+                _graph(title, _THIRD, [job_metric(task.task, name, "sum", label=task.task) for task in pipelines], stacked=True)
+                for title, name in (("Jobs succeeded", "JobsSucceeded"), ("Jobs retried", "JobsRetried"), ("Jobs failed", "JobsFailed"))
+            )
+        )
+        board.add_widgets(
+            _graph("Waiting jobs", _HALF, [_waiting(task, task.task) for task in pipelines], stacked=True),
+            _graph("Dead letters", _HALF, [_dead(task, task.task) for task in pipelines], stacked=True),
+        )
+        for task in pipelines:
+            board.add_widgets(cloudwatch.TextWidget(markdown=f"## {task.task}", width=24, height=1))
+            board.add_widgets(*_row(task))
+
+
+def job_metric(task: str, name: str, statistic: str, *, label: str | None = None, color: str | None = None) -> cloudwatch.Metric:
+    """Return a metric that workers emit for a task's jobs."""
+    return cloudwatch.Metric(
+        namespace=METRICS,
+        metric_name=name,
+        dimensions_map={"service": task},
+        statistic=statistic,
+        period=cdk.Duration.minutes(1),
+        label=label or f"{name} {statistic}",
+        color=color,
+    )
+
+
+def _row(task: TaskPipeline) -> list[cloudwatch.IWidget]:
+    minute = cdk.Duration.minutes(1)
+    function = task.function
+    return [
+        _graph(
+            "Outcomes",
+            _QUARTER,
+            [job_metric(task.task, name, "sum", label=name, color=color) for name, color in _OUTCOMES.items()],
+        ),
+        _graph(
+            "Milliseconds: running, and waiting in the queue",
+            _QUARTER,
+            [job_metric(task.task, name, stat) for name in ("JobDuration", "QueueLatency") for stat in ("p50", "p95")],
+        ),
+        _graph(
+            "Queue",
+            _QUARTER,
+            [
+                _waiting(task, "waiting"),
+                across([lane.queue for lane in task.lanes.values()], "ApproximateNumberOfMessagesNotVisible", "SUM", label="in flight"),
+                _dead(task, "dead letters"),
+            ],
+            right=[across([lane.queue for lane in task.lanes.values()], "ApproximateAgeOfOldestMessage", "MAX", label="oldest, seconds")],
+        ),
+        _graph(
+            "Function",
+            _QUARTER,
+            [
+                function.metric_invocations(period=minute, label="invocations"),
+                function.metric_errors(period=minute, label="errors"),
+                function.metric_throttles(period=minute, label="throttles"),
+                function.metric("ConcurrentExecutions", period=minute, statistic="max", label="at once"),
+            ],
+        ),
+    ]
+
+
+def _waiting(task: TaskPipeline, label: str) -> cloudwatch.IMetric:
+    return across([lane.queue for lane in task.lanes.values()], "ApproximateNumberOfMessagesVisible", "SUM", label=label)
+
+
+def _dead(task: TaskPipeline, label: str) -> cloudwatch.IMetric:
+    queues = [lane.dead_letters for lane in task.lanes.values()]
+    return across(queues, "ApproximateNumberOfMessagesVisible", "SUM", label=label)
+
+
+def _graph(
+    title: str,
+    width: int,
+    left: Sequence[cloudwatch.IMetric],
+    *,
+    right: Sequence[cloudwatch.IMetric] = (),
+    stacked: bool = False,
+) -> cloudwatch.GraphWidget:
+    return cloudwatch.GraphWidget(
+        title=title,
+        width=width,
+        height=6,
+        left=list(left),
+        right=list(right),
+        stacked=stacked,
+        left_y_axis=cloudwatch.YAxisProps(min=0),
+        right_y_axis=cloudwatch.YAxisProps(min=0),
+    )

@@ -1,0 +1,46 @@
+"""What every `Blobs` and every `Timers` does."""
+
+from __future__ import annotations
+
+import pytest
+
+from offload.core.errors import Refused
+
+
+def test_bytes_come_back_by_their_reference(world):
+    data = bytes(range(256)) * 5000
+    ref = world.blobs.put("results/a.json", data)
+    assert set(ref) == {"bucket", "key"}
+    assert world.blobs.get(ref) == data
+
+
+def test_a_later_put_replaces_an_earlier_one(world):
+    world.blobs.put("k", b"old")
+    assert world.blobs.get(world.blobs.put("k", b"new")) == b"new"
+
+
+def test_what_is_not_there_is_refused(world):
+    ref = world.blobs.put("k", b"")
+    assert world.blobs.get(ref) == b""
+    for wrong in ({**ref, "key": "other"}, {**ref, "bucket": "no-such-bucket-anywhere"}, {"key": "k"}, {**ref, "key": 7}):
+        with pytest.raises(Refused):
+            world.blobs.get(wrong)
+
+
+def test_a_timer_of_a_name_that_exists_is_kept(world):
+    queue, at = world.queue(), world.clock.now() + 86_400_000
+    for name in ("job-1", "job-1", "key:" + "long-" * 30, "key:" + "long-" * 30):
+        world.timers.send_at(name, queue, "{}", at)
+
+
+def test_a_timer_fires_once_at_its_time_with_its_body(firing_world, eventually):
+    world = firing_world
+    queue, at = world.queue(), world.clock.now() + 2000
+    world.timers.send_at("job:1", queue, '{"payload": {}}', at)
+    world.timers.send_at("job:1", queue, '{"second": "ignored"}', at)
+    assert world.queues.receive(queue, limit=10, visibility=30) == []
+    (message,) = eventually(lambda: world.queues.receive(queue, limit=10, visibility=30), world.clock)
+    assert message.body == '{"payload": {}}'
+    assert message.sent_at >= at
+    world.clock.sleep(2)
+    assert world.queues.receive(queue, limit=10, visibility=30) == []

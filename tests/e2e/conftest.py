@@ -1,0 +1,88 @@
+"""The deployed stack on the embedded engine: one engine and one deploy for all end-to-end tests.
+
+The project is deployed from a copy in which two kinds of folders were added under `functions/`: the tasks next to this
+file, and the README's first example, taken from its text.
+"""
+
+from __future__ import annotations
+
+import re
+import shutil
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+from offload.client import Client
+from offload.local import environment
+from offload.local.deploy import deploy
+from offload.local.engine import Engine
+from offload.local.layout import Layout
+
+ROOT = Path(__file__).parents[2]
+EXAMPLE = re.compile(r"<!-- example: (\S+) -->\n```python\n(.*?)```", re.DOTALL)
+
+
+@dataclass(frozen=True)
+class Stack:
+    """A deployed stack: the project it came from, its engine, and a client."""
+
+    project: Path
+    engine: Engine
+    client: Client
+
+    def offload(self, *arguments: str) -> subprocess.CompletedProcess[str]:
+        """Run the command line as a user would."""
+        command = [sys.executable, "-c", "from offload.cli.main import run; run()", *arguments]
+        return subprocess.run(command, cwd=self.project, capture_output=True, text=True, timeout=120, check=False)
+
+
+@pytest.fixture(scope="session")
+def stack(tmp_path_factory):
+    project = _copy(tmp_path_factory.mktemp("project"))
+    engine = Engine(Layout.find(project))
+    variables = {"OFFLOAD_WEBHOOK_ALLOW_PRIVATE": "127.0.0.0/8", "OFFLOAD_EMAIL_SENDER": "sender@example.com"}
+    with pytest.MonkeyPatch.context() as patch:
+        for name, value in variables.items():
+            patch.setenv(name, value)
+        engine.start()
+        try:
+            deploy(engine)
+            for name in environment.interfering():
+                patch.delenv(name)
+            for name, value in engine.env().items():
+                patch.setenv(name, value)
+            yield Stack(project, engine, Client.from_stack())
+        finally:
+            engine.stop()
+
+
+def _copy(folder: Path) -> Path:
+    """Copy the project with what git would take, share what was installed, and add the tasks of these tests."""
+    listed = ["git", "ls-files", "--cached", "--others", "--exclude-standard", "-z"]
+    files = subprocess.run(listed, cwd=ROOT, capture_output=True, text=True, check=True).stdout.split("\0")
+    for name in filter(None, files):
+        if (ROOT / name).is_file() and not name.startswith("tests/"):
+            (folder / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy2(ROOT / name, folder / name)
+    if (ROOT / "node_modules").is_dir():
+        (folder / "node_modules").symlink_to(ROOT / "node_modules")
+    # What was installed in the project's own state folder (engine, wheels) is shared; state is not.
+    (ROOT / ".offload").mkdir(exist_ok=True)
+    (folder / ".offload").mkdir()
+    for installed in (ROOT / ".offload").iterdir():
+        if installed.name != "local":
+            (folder / ".offload" / installed.name).symlink_to(installed)
+    shutil.copytree(Path(__file__).parent / "functions", folder / "functions", dirs_exist_ok=True)
+    for path, code in EXAMPLE.findall((ROOT / "README.md").read_text(encoding="utf-8")):
+        (folder / path).parent.mkdir(parents=True, exist_ok=True)
+        (folder / path).write_text(code, encoding="utf-8")
+    return folder
+
+
+def pytest_collection_modifyitems(items):
+    here = Path(__file__).parent
+    for item in items:
+        if here in Path(item.path).parents:
+            item.add_marker(pytest.mark.engine)

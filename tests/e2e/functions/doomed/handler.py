@@ -1,0 +1,11 @@
+"""Fails in the way it is told to."""
+
+from offload import Permanent, Retry, task
+
+
+@task(retry=Retry(max_attempts=2, base="1s", jitter=False), timeout="20s")
+def doomed(how: str) -> None:
+    """Raise."""
+    if how == "permanent":
+        raise Permanent("no such account: 42")
+    raise ValueError(f"failing with {how}")

@@ -1,0 +1,129 @@
+from functools import partial
+
+import pytest
+from offload import PayloadError, Permanent
+from offload.core.clock import SystemClock
+
+from functions.cleanup_expired import handler
+from functions.cleanup_expired.handler import Cleanup, CleanupError, cleanup_expired
+
+BUCKET = "offload-files"
+DAY = 86_400_000
+
+
+@pytest.fixture
+def later(monkeypatch):
+    """Move the task's clock on by some days."""
+    real = SystemClock.now
+    return lambda days: monkeypatch.setattr(SystemClock, "now", lambda self: int(real(self) + days * DAY))
+
+
+@pytest.fixture
+def fill(s3):
+    def put(count, prefix="exports/"):
+        for number in range(count):
+            s3.put_object(Bucket=BUCKET, Key=f"{prefix}{number:05}", Body=b"12345")
+
+    return put
+
+
+def left(s3):
+    pages = s3.get_paginator("list_objects_v2").paginate(Bucket=BUCKET)
+    return [item["Key"] for page in pages for item in page.get("Contents", [])]
+
+
+def test_it_deletes_what_is_old_under_the_prefix_alone(s3, job, fill, later):
+    fill(3)
+    fill(1, "uploads/")
+    later(31)
+    assert cleanup_expired("exports/", 30) == Cleanup(deleted=3, bytes=15, more_left=False, dry_run=False)
+    assert left(s3) == ["uploads/00000"]
+    assert job.said == [(3, None, "3 expired")]
+
+
+def test_what_is_young_stays(s3, job, fill, later):
+    fill(2)
+    later(29)
+    assert cleanup_expired("exports/", 30).deleted == 0
+    assert len(left(s3)) == 2
+
+
+def test_a_dry_run_counts_and_keeps(s3, job, fill, later):
+    fill(2)
+    later(31)
+    assert cleanup_expired("exports/", 30, dry_run=True) == Cleanup(deleted=2, bytes=10, more_left=False, dry_run=True)
+    assert len(left(s3)) == 2
+
+
+def test_page_after_page(s3, job, fill, later, monkeypatch):
+    assert handler.PAGE == 1000
+    monkeypatch.setattr(handler, "PAGE", 10)
+    fill(21)
+    later(31)
+    sizes, real = [], handler.s3().delete_objects
+
+    def delete(**request):
+        sizes.append(len(request["Delete"]["Objects"]))
+        return real(**request)
+
+    monkeypatch.setattr(handler.s3(), "delete_objects", delete)
+    assert cleanup_expired("exports/", 30).deleted == 21
+    assert sizes == [10, 10, 1]
+    assert left(s3) == []
+
+
+def test_the_bound_is_kept_and_said(s3, job, fill, later):
+    fill(5)
+    later(31)
+    run = partial(cleanup_expired, "exports/", 30, most_objects=3)
+    assert run() == Cleanup(deleted=3, bytes=15, more_left=True, dry_run=False)
+    assert run() == Cleanup(deleted=2, bytes=10, more_left=False, dry_run=False)
+    assert run() == Cleanup(deleted=0, bytes=0, more_left=False, dry_run=False)
+
+
+def test_a_bound_met_exactly_at_the_end_leaves_nothing(s3, job, fill, later):
+    fill(3)
+    later(31)
+    assert cleanup_expired("exports/", 30, most_objects=3).more_left is False
+
+
+@pytest.mark.parametrize(("name", "value"), [("remaining", 10.0), ("cancelled", True)])
+def test_it_stops_when_time_is_short_or_it_is_cancelled(s3, job, fill, later, name, value):
+    fill(2)
+    later(31)
+    setattr(job, name, value)
+    assert cleanup_expired("exports/", 30) == Cleanup(deleted=0, bytes=0, more_left=True, dry_run=False)
+
+
+@pytest.mark.parametrize("prefix", ["", "/", "payloads/", "results/7d/", "export", "thumbnails/"])
+def test_other_prefixes_are_refused_at_both_ends(s3, job, fill, prefix):
+    fill(1)
+    with pytest.raises(PayloadError, match="exports/"):
+        cleanup_expired.signature.bind((prefix, 30), {})
+    with pytest.raises(Permanent, match="exports/"):
+        cleanup_expired(prefix, 30)
+    assert len(left(s3)) == 1
+
+
+@pytest.mark.parametrize("arguments", [{"older_than_days": 0}, {"most_objects": 0}])
+def test_a_wrong_payload_is_refused(arguments):
+    with pytest.raises(PayloadError):
+        cleanup_expired.signature.bind((), {"prefix": "exports/", "older_than_days": 1} | arguments)
+
+
+def test_objects_s3_keeps_are_an_error(s3, job, fill, later, monkeypatch):
+    fill(2)
+    later(31)
+    errors = [{"Key": "exports/0", "Code": "InternalError"}]
+    monkeypatch.setattr(handler.s3(), "delete_objects", lambda **_: {"Errors": errors})
+    with pytest.raises(CleanupError, match="1 of 2 objects: InternalError"):
+        cleanup_expired("exports/", 30)
+    errors[0]["Code"] = "AccessDenied"
+    with pytest.raises(Permanent, match="AccessDenied"):
+        cleanup_expired("exports/", 30)
+
+
+def test_it_runs_every_night_with_a_payload_that_fits():
+    (schedule,) = cleanup_expired.settings.schedules
+    assert schedule.aws_expression() == "cron(0 3 * * ? *)"
+    assert cleanup_expired.signature.read(schedule.payload) == schedule.payload
