@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from botocore.config import Config
     from mypy_boto3_s3 import S3Client
 
-# Five attempts spread over about ten minutes outlast a throttle or a short outage of whatever the task calls.
+# Five attempts, spread over up to five minutes, outlast a throttle or a brief outage of what the task calls.
 defaults(retry=Retry(max_attempts=5, base="20s", cap="10m"), timeout="1m", batch_size=10, max_concurrency=10)
 
 

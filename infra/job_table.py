@@ -9,6 +9,7 @@ from aws_cdk import aws_dynamodb as dynamodb
 from aws_cdk import aws_s3 as s3
 from constructs import Construct
 
+from infra import nag
 from offload.core.jobs import RECORD_LIFE_DAYS
 from offload.core.manifest import INDEX
 
@@ -67,6 +68,12 @@ class JobTable(Construct):
             object_ownership=s3.ObjectOwnership.BUCKET_OWNER_ENFORCED,
             lifecycle_rules=list(_lifecycle(tasks)),
             removal_policy=kept,
+        )
+        nag.explain(
+            self.bucket,
+            "S1",
+            "Objects are single jobs' payloads and results, gone after their life. Only the stack's functions and the "
+            "account's operators reach them; CloudTrail data events say who did, where an audit asks for it",
         )
 
 

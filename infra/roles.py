@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from aws_cdk import aws_iam as iam
 
+from infra import nag
 from infra.job_table import days_of
 
 if TYPE_CHECKING:
@@ -72,20 +73,30 @@ def function_role(scope: Construct, id: str, reach: Reach, around: Surroundings)
 
     Not AWS's managed policy for Lambda: that one may write to every log group of the account.
     """
-    statements = [*_worker(reach, around), *_producer(reach, around)]
-    policies = {"worker": iam.PolicyDocument(statements=statements)}
-    if reach.settings.allow:
-        policies["task"] = iam.PolicyDocument(statements=[_statement(allow, around.fill) for allow in reach.settings.allow])
-    return iam.Role(
+    own = [*_worker(reach, around), *_producer(reach, around)]
+    asked = [_statement(allow, around.fill) for allow in reach.settings.allow]
+    policies = {"worker": iam.PolicyDocument(statements=own)}
+    if asked:
+        policies["task"] = iam.PolicyDocument(statements=asked)
+    role = iam.Role(
         scope,
         id,
         description=f"Function of task {reach.task}",
         assumed_by=iam.ServicePrincipal("lambda.amazonaws.com"),
         inline_policies=policies,
     )
+    for statement in own:
+        reason = "One object, log stream or schedule a job, in a folder or group that is this stack's own"
+        nag.explain_wildcards(role, statement.resources, reason)
+    for statement in asked:
+        reason = f"Task {reach.task} asks for it in its settings' `allow`"
+        nag.explain_wildcards(role, statement.resources, reason)
+        nag.explain_wildcards(role, statement.actions, reason, kind="Action")
+    return role
 
 
 def _worker(reach: Reach, around: Surroundings) -> list[iam.PolicyStatement]:
+    # A large result's folder names its life, by which the bucket's lifecycle finds it.
     results = f"{around.bucket}/results/{days_of(reach.settings)}d/{reach.task}/*"
     return [
         _allow(["logs:CreateLogStream", "logs:PutLogEvents"], [f"{reach.logs}:log-stream:*"]),

@@ -8,7 +8,7 @@ import aws_cdk as cdk
 from aws_cdk import aws_ssm as ssm
 from constructs import Construct
 
-from infra import nag, targets
+from infra import targets
 from infra.alarms import AlarmTopic, add_alarms
 from infra.bundles import Bundler
 from infra.dashboard import Dashboard
@@ -110,7 +110,6 @@ class OffloadStack(cdk.Stack):
         )
         cdk.CfnOutput(self, "ManifestParameter", value=parameter.parameter_name)
         cdk.CfnOutput(self, "AlarmTopic", value=topic.topic_arn)
-        nag.explain_shared(self.jobs)
 
 
 def _title(name: str) -> str:

@@ -140,7 +140,6 @@ class TaskPipeline(Construct):
             ),
             plan.around,
         )
-        nag.explain_role(role, task=self.task, settings=self.settings, targets=targets, log_name=log_name)
         importable = plan.settings if everyone else self.settings.enqueues
         bundle = plan.bundler.bundle(self.task, importable)
         function = lambda_.Function(
@@ -162,7 +161,7 @@ class TaskPipeline(Construct):
             # Tasks that enqueue tasks are legitimate; messages count their hops and end with a clear error.
             recursive_loop=lambda_.RecursiveLoop.ALLOW,
         )
-        nag.explain_function(function)
+        nag.explain(function, "L1", "Functions run the Python they were tested on; `-c python=3.14` moves them")
         return function
 
 

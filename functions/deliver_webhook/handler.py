@@ -61,7 +61,7 @@ def ssm() -> SSMClient:
 
 
 @task(
-    retry=Retry(max_attempts=10, base="15s", cap="1h"),  # about two hours of tries in all, on average
+    retry=Retry(max_attempts=10, base="15s", cap="1h"),  # tries spread over one hour on average, two at most
     timeout="45s",
     max_concurrency=20,
     environment=from_deployer(ALLOW_PRIVATE),

@@ -28,7 +28,7 @@ from offload.core.errors import (
 )
 from offload.core.handles import JobHandle
 from offload.core.jobs import Job, State
-from offload.core.producing import use
+from offload.core.producing import enqueue, use
 from offload.core.retry import Retry
 from offload.core.settings import Allow, RateLimit, defaults
 from offload.core.tasks import Task, task
@@ -74,6 +74,7 @@ __all__ = [
     "UnknownTask",
     "current_job",
     "defaults",
+    "enqueue",
     "task",
     "use",
 ]

@@ -122,6 +122,22 @@ def producer() -> Producer:
     return _current
 
 
+def enqueue(task: str, payload: dict[str, Any], **options: Any) -> JobHandle[Any]:
+    """Enqueue a job by its task's name with the client in force; inside a task, the worker's own.
+
+    Args:
+        task: The task's name; a task that calls this lists it in its `enqueues`.
+        payload: Arguments by name, as JSON values.
+        options: As `Task.options` takes them.
+
+    Raises:
+        UnknownTask: Not deployed, or not among the caller's `enqueues`.
+        DefinitionError: An option is wrong.
+        Unavailable: The queue did not accept the job; nothing was enqueued.
+    """
+    return producer().send(Order(task, payload, Options(**options)))
+
+
 def use(client: Producer | None) -> None:
     """Set the client that `.delay()` uses in this process; None goes back to the environment's."""
     global _current  # noqa: PLW0603 - one producer a process is the point
