@@ -81,6 +81,10 @@ class _Handler(WSGIRequestHandler):
     protocol_version = "HTTP/1.1"  # both sides keep their connections, as they do with AWS
     disable_nagle_algorithm = True
 
+    def send_header(self, keyword: str, value: str) -> None:
+        if (keyword.lower(), value) != ("connection", "close"):  # werkzeug's own; moto says none
+            super().send_header(keyword, value)
+
     def log_request(self, code: int | str = "-", size: int | str = "-") -> None:
         pass
 

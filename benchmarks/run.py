@@ -135,7 +135,7 @@ def _bare(body: Callable[[str, int], str], queue: str) -> dict[str, Any]:
 
 def _bills(ours: Handler, stock: Handler, aws: Endpoint) -> list[Figure]:
     """Count what three batches of each side call and write: enqueued by its producer, and sent bare."""
-    client = Client.from_manifest(_MANIFEST) if hasattr(Client, "from_manifest") else _client()
+    client = _client()
     sys.path.insert(0, str(bundles.HERE))
     stock_enqueue = importlib.import_module("stock.producer").enqueue
     figures = []

@@ -85,11 +85,23 @@ def add_alarms(pipeline: TaskPipeline, topic: sns.Topic) -> None:
     age = across([lane.queue for lane in queues], "ApproximateAgeOfOldestMessage", "MAX")
     wanted: Sequence[tuple[str, cloudwatch.IMetric, float, int, str]] = (
         ("DeadLetters", depth, 1, 1, "jobs failed for good and wait in the dead-letter queue: `offload dlq show`"),
-        ("OldestJob", age, waiting, 2, f"the oldest job has waited over {waiting} s: too few workers, or none succeeds"),
+        (
+            "OldestJob",
+            age,
+            waiting,
+            2,
+            f"the oldest job has waited over {waiting} s: too few workers, or none succeeds",
+        ),
         ("Errors", _sum(function.metric_errors(period=_WINDOW)), 1, 1, "a worker crashed or ran into its timeout"),
         # Pollers retry a throttle by themselves; lasting ones mean that the account's concurrency is used up.
         ("Throttles", _sum(function.metric_throttles(period=_WINDOW)), 1, 3, "Lambda refused to run the function"),
-        ("NearTimeout", function.metric_duration(period=_WINDOW, statistic="max"), near, 1, "a run took 9/10 of `timeout`"),
+        (
+            "NearTimeout",
+            function.metric_duration(period=_WINDOW, statistic="max"),
+            near,
+            1,
+            "a run took 9/10 of `timeout`",
+        ),
     )
     for name, metric, threshold, periods, meaning in wanted:
         alarm = cloudwatch.Alarm(

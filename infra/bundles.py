@@ -22,7 +22,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from infra.wheels import CONTENTS, Wheels, add_tree, compile_tree, library_requirements, name_of, read_pins, task_requirements
+from infra.wheels import (
+    CONTENTS,
+    Wheels,
+    add_tree,
+    compile_tree,
+    library_requirements,
+    name_of,
+    read_pins,
+    task_requirements,
+)
 from offload.core.registry import PACKAGE
 
 if TYPE_CHECKING:
@@ -56,7 +65,9 @@ class Bundle:
 class Bundler:
     """Builds bundles for one target."""
 
-    def __init__(self, root: Path, target: Target, *, lock: Path = HOME / "requirements.txt", cache: Path | None = None) -> None:
+    def __init__(
+        self, root: Path, target: Target, *, lock: Path = HOME / "requirements.txt", cache: Path | None = None
+    ) -> None:
         """Bundle the tasks under `root`; archives are kept under its `.offload/bundles`."""
         self._root, self._target = root, target
         self._cache = (cache or root / ".offload" / "bundles") / target.tag
@@ -127,4 +138,9 @@ class Bundler:
 
 def _ships(path: Path) -> bool:
     hidden = any(part.startswith(".") or part in ("__pycache__", "tests") for part in path.parts)
-    return not (hidden or path.suffix == ".pyc" or path.name.startswith(("test_", "conftest")) or path.name == "requirements.txt")
+    return not (
+        hidden
+        or path.suffix == ".pyc"
+        or path.name.startswith(("test_", "conftest"))
+        or path.name == "requirements.txt"
+    )

@@ -36,8 +36,17 @@ class Dashboard(Construct):
         )
         board.add_widgets(
             *(
-                _graph(title, _THIRD, [job_metric(task.task, name, "sum", label=task.task) for task in pipelines], stacked=True)
-                for title, name in (("Jobs succeeded", "JobsSucceeded"), ("Jobs retried", "JobsRetried"), ("Jobs failed", "JobsFailed"))
+                _graph(
+                    title,
+                    _THIRD,
+                    [job_metric(task.task, name, "sum", label=task.task) for task in pipelines],
+                    stacked=True,
+                )
+                for title, name in (
+                    ("Jobs succeeded", "JobsSucceeded"),
+                    ("Jobs retried", "JobsRetried"),
+                    ("Jobs failed", "JobsFailed"),
+                )
             )
         )
         board.add_widgets(
@@ -49,7 +58,9 @@ class Dashboard(Construct):
             board.add_widgets(*_row(task))
 
 
-def job_metric(task: str, name: str, statistic: str, *, label: str | None = None, color: str | None = None) -> cloudwatch.Metric:
+def job_metric(
+    task: str, name: str, statistic: str, *, label: str | None = None, color: str | None = None
+) -> cloudwatch.Metric:
     """Return a metric that workers emit for a task's jobs."""
     return cloudwatch.Metric(
         namespace=METRICS,
@@ -81,10 +92,22 @@ def _row(task: TaskPipeline) -> list[cloudwatch.IWidget]:
             _QUARTER,
             [
                 _waiting(task, "waiting"),
-                across([lane.queue for lane in task.lanes.values()], "ApproximateNumberOfMessagesNotVisible", "SUM", label="in flight"),
+                across(
+                    [lane.queue for lane in task.lanes.values()],
+                    "ApproximateNumberOfMessagesNotVisible",
+                    "SUM",
+                    label="in flight",
+                ),
                 _dead(task, "dead letters"),
             ],
-            right=[across([lane.queue for lane in task.lanes.values()], "ApproximateAgeOfOldestMessage", "MAX", label="oldest, seconds")],
+            right=[
+                across(
+                    [lane.queue for lane in task.lanes.values()],
+                    "ApproximateAgeOfOldestMessage",
+                    "MAX",
+                    label="oldest, seconds",
+                )
+            ],
         ),
         _graph(
             "Function",
@@ -100,7 +123,9 @@ def _row(task: TaskPipeline) -> list[cloudwatch.IWidget]:
 
 
 def _waiting(task: TaskPipeline, label: str) -> cloudwatch.IMetric:
-    return across([lane.queue for lane in task.lanes.values()], "ApproximateNumberOfMessagesVisible", "SUM", label=label)
+    return across(
+        [lane.queue for lane in task.lanes.values()], "ApproximateNumberOfMessagesVisible", "SUM", label=label
+    )
 
 
 def _dead(task: TaskPipeline, label: str) -> cloudwatch.IMetric:

@@ -42,7 +42,9 @@ class Lane(Construct):
         super().__init__(scope, id)
         name, dead_name = queue_name(stack, task, lane), dead_letter_name(stack, task, lane)
         if len(dead_name) > _NAME_LONGEST:
-            raise DefinitionError(f"queue name {dead_name!r} is over {_NAME_LONGEST} characters: shorten stack, task or lane")
+            raise DefinitionError(
+                f"queue name {dead_name!r} is over {_NAME_LONGEST} characters: shorten stack, task or lane"
+            )
         source = cdk.Stack.of(self).format_arn(service="sqs", resource=name)
         self.dead_letters = sqs.Queue(
             self,

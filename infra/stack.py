@@ -65,7 +65,9 @@ class OffloadStack(cdk.Stack):
         self.jobs = JobTable(self, "State", stage=stage, tasks=settings.values())
         lanes = {name: list(own.priorities) for name, own in settings.items()}
         queues = [
-            self.format_arn(service="sqs", resource=queue_name(stage.stack, name, lane)) for name in lanes for lane in lanes[name]
+            self.format_arn(service="sqs", resource=queue_name(stage.stack, name, lane))
+            for name in lanes
+            for lane in lanes[name]
         ]
         timers = Timers(self, "Timers", stack=stage.stack, queues=queues)
         manifest = Manifest(

@@ -105,7 +105,9 @@ def _candidates(python: str) -> Iterator[str]:
 
 def _ask(interpreter: str) -> tuple[str, str]:
     try:
-        answer = subprocess.run([interpreter, "-I", "-c", _TELL], capture_output=True, text=True, check=True, timeout=30)
+        answer = subprocess.run(
+            [interpreter, "-I", "-c", _TELL], capture_output=True, text=True, check=True, timeout=30
+        )
     except (OSError, subprocess.SubprocessError):
         return "", ""
     version, _, bytecode = answer.stdout.strip().partition(" ")

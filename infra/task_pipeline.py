@@ -107,7 +107,9 @@ class TaskPipeline(Construct):
     def _function(self, plan: Plan, targets: list[str]) -> lambda_.Function:
         name = f"{plan.stage.stack}-{self.task}"
         if len(name) > _FUNCTION_LONGEST:
-            raise DefinitionError(f"function name {name!r} is over {_FUNCTION_LONGEST} characters: shorten stack or task")
+            raise DefinitionError(
+                f"function name {name!r} is over {_FUNCTION_LONGEST} characters: shorten stack or task"
+            )
         log_name = f"/aws/lambda/{name}"
         here = cdk.Stack.of(self)
         log_group = logs.LogGroup(
@@ -118,7 +120,9 @@ class TaskPipeline(Construct):
             removal_policy=cdk.RemovalPolicy.RETAIN if plan.stage.keeps_data else cdk.RemovalPolicy.DESTROY,
         )
         arns = {
-            target: [here.format_arn(service="sqs", resource=queue_name(plan.stage.stack, target, lane)) for lane in lanes]
+            target: [
+                here.format_arn(service="sqs", resource=queue_name(plan.stage.stack, target, lane)) for lane in lanes
+            ]
             for target, lanes in plan.manifest.tasks.items()
         }
         everyone = "*" in self.settings.enqueues
@@ -178,7 +182,9 @@ def reachable(task: str, settings: Mapping[str, Settings]) -> list[str]:
     for setting, names in named.items():
         for name in names:
             if name is not None and name not in settings:
-                raise DefinitionError(f"task {task!r}: {setting}={name!r}: no such task; found {', '.join(sorted(settings))}")
+                raise DefinitionError(
+                    f"task {task!r}: {setting}={name!r}: no such task; found {', '.join(sorted(settings))}"
+                )
     return sorted({name for names in named.values() for name in names if name is not None})
 
 

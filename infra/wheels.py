@@ -124,7 +124,10 @@ class Wheels:
             command += ["--python-platform", self._target.wheels, "--python-version", self._target.python]
         command += ["--python", self._target.interpreter or sys.executable]
         tried = subprocess.run([*command, *requirements], capture_output=True, text=True, check=False)
-        if tried.returncode and subprocess.run([*command, "--offline", *requirements], capture_output=True, check=False).returncode:
+        if (
+            tried.returncode
+            and subprocess.run([*command, "--offline", *requirements], capture_output=True, check=False).returncode
+        ):
             wanted = ", ".join(requirements)
             raise DefinitionError(f"cannot install {wanted} for {self._target.tag}:\n{tried.stderr.strip()}")
 
@@ -138,7 +141,9 @@ def compile_tree(tree: Path, target: Target) -> None:
         return
     options = ["--invalidation-mode", "unchecked-hash", "-q", "-q", "-j", "0", "-s", str(tree), "-p", LAMBDA_ROOT]
     # A package may ship sources of another Python (templates, vendored fallbacks): what does not compile stays source.
-    subprocess.run([target.interpreter, "-I", "-m", "compileall", *options, str(tree)], check=False, capture_output=True)
+    subprocess.run(
+        [target.interpreter, "-I", "-m", "compileall", *options, str(tree)], check=False, capture_output=True
+    )
 
 
 def add_tree(archive: zipfile.ZipFile, tree: Path) -> None:

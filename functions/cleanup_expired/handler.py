@@ -5,11 +5,11 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import TYPE_CHECKING, Annotated
 
-from offload import Allow, Cron, Permanent, Retry, current_job, task
-from offload.core.clock import SystemClock
 from pydantic import AfterValidator, BaseModel, Field
 
 from functions import permanent_on, s3, stack
+from offload import Allow, Cron, Permanent, Retry, current_job, task
+from offload.core.clock import SystemClock
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -11,10 +11,10 @@ from email.utils import parsedate_to_datetime
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Annotated
 
-from offload import Allow, Permanent, Retry, RetryLater, current_job, task
 from pydantic import AfterValidator, BaseModel, Field, JsonValue
 
 from functions import from_deployer, permanent_on, sdk
+from offload import Allow, Permanent, Retry, RetryLater, current_job, task
 
 from .signature import HEADER, sign
 from .target import ForbiddenTargetError, Target, check, networks, read_url

@@ -5,10 +5,10 @@ from __future__ import annotations
 import io
 from typing import Annotated, Literal
 
-from offload import Allow, Retry, current_job, task
 from pydantic import BaseModel, Field
 
 from functions import permanent_on, s3, stack
+from offload import Allow, Retry, current_job, task
 
 from .csvfile import CsvFile
 from .rows import json_lines, table_rows

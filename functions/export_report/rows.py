@@ -8,9 +8,8 @@ import json
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any, cast
 
-from offload import Permanent
-
 from functions import permanent_on, s3, sdk, unreadable
+from offload import Permanent
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence

@@ -5,10 +5,10 @@ from __future__ import annotations
 from io import BytesIO
 from typing import Annotated, Literal
 
-from offload import Allow, Permanent, Retry, current_job, task
 from pydantic import BaseModel, Field
 
 from functions import permanent_on, s3, stack, unreadable
+from offload import Allow, Permanent, Retry, current_job, task
 
 SOURCES, THUMBNAILS = "uploads/", "thumbnails/"
 LARGEST_FILE = 50_000_000  # bytes, held in memory once

@@ -7,8 +7,9 @@ import warnings
 from io import BytesIO
 from typing import Any
 
-from offload import Permanent
 from PIL import Image, ImageOps, UnidentifiedImageError
+
+from offload import Permanent
 
 MOST_PIXELS = 60_000_000  # four bytes each at most, twice while an image is turned: what the task's memory holds
 READABLE = ("JPEG", "PNG", "WEBP", "GIF", "TIFF")  # the fewer decoders, the less a hostile file can reach

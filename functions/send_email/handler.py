@@ -7,10 +7,10 @@ import os
 import re
 from typing import TYPE_CHECKING, Annotated
 
-from offload import Allow, Permanent, Retry, current_job, task
 from pydantic import AfterValidator, BaseModel, Field
 
 from functions import from_deployer, permanent_on, sdk
+from offload import Allow, Permanent, Retry, current_job, task
 
 from .mailbox import mailbox, one_line
 

@@ -90,6 +90,14 @@ class Loopback:
     requests: list[Request] = field(default_factory=list)
     connections: int = 0
 
+    reply = staticmethod(reply)
+    fault = staticmethod(fault)
+    hang_up = staticmethod(hang_up)
+    reset = staticmethod(reset)
+    break_off = staticmethod(break_off)
+    answer_and_close = staticmethod(answer_and_close)
+    late = staticmethod(late)
+
     def __post_init__(self) -> None:
         self._listener = socket.create_server(("127.0.0.1", 0))
         self.address = f"http://127.0.0.1:{self._listener.getsockname()[1]}"

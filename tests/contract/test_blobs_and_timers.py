@@ -22,7 +22,12 @@ def test_a_later_put_replaces_an_earlier_one(world):
 def test_what_is_not_there_is_refused(world):
     ref = world.blobs.put("k", b"")
     assert world.blobs.get(ref) == b""
-    for wrong in ({**ref, "key": "other"}, {**ref, "bucket": "no-such-bucket-anywhere"}, {"key": "k"}, {**ref, "key": 7}):
+    for wrong in (
+        {**ref, "key": "other"},
+        {**ref, "bucket": "no-such-bucket-anywhere"},
+        {"key": "k"},
+        {**ref, "key": 7},
+    ):
         with pytest.raises(Refused):
             world.blobs.get(wrong)
 

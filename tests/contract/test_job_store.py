@@ -139,7 +139,7 @@ def test_every_part_works_in_one_write_with_reserved_words_for_names(world):
 
 def test_json_values_come_back_as_they_were(world):
     value = {
-        "text": "Grüße \U0001f680\n\"quoted\"",
+        "text": 'Grüße \U0001f680\n"quoted"',
         "empty": "",
         "none": None,
         "yes": True,

@@ -62,10 +62,10 @@ def test_visibility_counts_from_the_change(world):
     queue = world.queue()
     world.queues.send(queue, Outgoing("x"))
     (message,) = receive(world, queue, visibility=1)
-    world.queues.change_visibility(queue, message.receipt, 3)
-    world.clock.sleep(1.5)
+    world.queues.change_visibility(queue, message.receipt, 2)
+    world.clock.sleep(1.2)
     assert receive(world, queue) == []
-    world.clock.sleep(1.7)
+    world.clock.sleep(1)
     assert len(receive(world, queue)) == 1
 
 

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+
 from offload.client import Client
 from offload.local import environment
 from offload.local.deploy import deploy
@@ -50,7 +51,7 @@ def stack(tmp_path_factory):
         try:
             deploy(engine)
             for name in environment.interfering():
-                patch.delenv(name)
+                patch.delenv(name, raising=False)
             for name, value in engine.env().items():
                 patch.setenv(name, value)
             yield Stack(project, engine, Client.from_stack())

@@ -7,6 +7,7 @@ import time
 import uuid
 
 import pytest
+
 from offload import JobFailed, State
 from offload.aws import sdk
 from offload.core.manifest import dead_letter_name, queue_name

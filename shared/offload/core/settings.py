@@ -45,30 +45,35 @@ class RateLimit:
         return _LIMIT_UNITS[match[2]] / float(match[1])
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, init=False)
 class Allow:
     """AWS actions a task's function may call: one statement of its role.
 
     Attributes:
-        actions: Such as `("s3:GetObject",)`. No bare `*`.
+        actions: Such as `s3:GetObject`. No bare `*`.
         resources: ARNs, in which `{bucket}`, `{table}`, `{partition}`, `{region}` and `{account}` stand for this
-            stack's: `("{bucket}/thumbnails/*",)`.
+            stack's: `{bucket}/thumbnails/*`.
         conditions: An IAM condition block, if any.
     """
 
     actions: tuple[str, ...]
     resources: tuple[str, ...]
-    conditions: dict[str, dict[str, Any]] | None = None
+    conditions: dict[str, dict[str, Any]] | None
 
-    def __post_init__(self) -> None:
-        """Refuse what would open more than the task says."""
-        for name in ("actions", "resources"):
-            value = getattr(self, name)
-            if isinstance(value, str):
-                object.__setattr__(self, name, (value,))
-            if not getattr(self, name):
-                msg = f"allow: {name} is empty: name at least one"
+    def __init__(
+        self,
+        actions: str | tuple[str, ...],
+        resources: str | tuple[str, ...],
+        conditions: dict[str, dict[str, Any]] | None = None,
+    ) -> None:
+        """Take one or several of each, and refuse what would open more than the task says."""
+        for name, value in (("actions", actions), ("resources", resources)):
+            listed = (value,) if isinstance(value, str) else tuple(value)
+            if not listed or not all(isinstance(item, str) and item for item in listed):
+                msg = f"allow: {name}={value!r} must name at least one"
                 raise DefinitionError(msg)
+            object.__setattr__(self, name, listed)
+        object.__setattr__(self, "conditions", conditions)
         for action in self.actions:
             if not re.fullmatch(r"[a-z0-9-]+:[A-Za-z0-9]+\*?", action):
                 msg = f"allow: action {action!r} must name one action of one service, such as 's3:GetObject'"

@@ -39,12 +39,19 @@ class Deployment:
     outputs: Mapping[str, str]
 
 
-def deploy(engine: Engine, *, stack: str = STACK, progress: Progress | None = None) -> Deployment:
+def deploy(
+    engine: Engine,
+    *,
+    stack: str = STACK,
+    variables: Mapping[str, str] | None = None,
+    progress: Progress | None = None,
+) -> Deployment:
     """Deploy the project's app to a running engine, bootstrapping it first when it is new.
 
     Args:
         engine: Where to; it must run.
         stack: The stack's name.
+        variables: More of the deploying shell's environment, for the app to read.
         progress: Told what is being done.
 
     Raises:
@@ -54,13 +61,13 @@ def deploy(engine: Engine, *, stack: str = STACK, progress: Progress | None = No
     progress = progress or Progress()
     layout = engine.layout
     command = str(tools.cdk(layout.project, progress))
-    variables = _child_environment(engine.env())
+    shell = {**_child_environment(engine.env()), **(variables or {})}
     client = _clients(engine)
     if not _exists(_TOOLKIT, client):
         with progress.step("bootstrapping the CDK") as detail:
             # From a folder without cdk.json: next to one, the CDK would synthesise the whole app first.
             argv = [command, "bootstrap", f"aws://{environment.ACCOUNT}/{environment.REGION}", "--no-notices"]
-            tools.insist("cdk bootstrap", argv, layout.scratch, variables, _events(detail))
+            tools.insist("cdk bootstrap", argv, layout.scratch, shell, _events(detail))
     with progress.step(f"deploying the stack {stack}") as detail:
         detail("synthesising the app")
         layout.outputs.unlink(missing_ok=True)
@@ -68,7 +75,7 @@ def deploy(engine: Engine, *, stack: str = STACK, progress: Progress | None = No
         argv += ["--context", f"stage={STAGE}", "--context", f"stack={stack}"]
         argv += ["--app", f'"{sys.executable}" app.py', "--output", str(layout.assembly)]
         argv += ["--outputs-file", str(layout.outputs), "--method", "direct"]
-        tools.insist("cdk deploy", argv, layout.project, variables, _events(detail))
+        tools.insist("cdk deploy", argv, layout.project, shell, _events(detail))
     engine.remember_stack(stack)
     mends.enable_ttl(mends.read_template(layout.assembly, stack), stack, client)
     return Deployment(stack, _outputs(layout.outputs, stack))

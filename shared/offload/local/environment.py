@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shlex
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, MutableMapping
+    from collections.abc import Iterable, Iterator, Mapping, MutableMapping
 
     from offload.local.layout import Layout
 
@@ -71,12 +72,23 @@ def interfering(environment: Mapping[str, str] | None = None) -> list[str]:
     return [*_INTERFERING, *sorted(others)]
 
 
-def activate(variables: Mapping[str, str], environment: MutableMapping[str, str] | None = None) -> None:
-    """Point this very process at the engine."""
-    target = os.environ if environment is None else environment
-    for name in interfering(target):
-        target.pop(name, None)
-    target.update(variables)
+def activate(variables: Mapping[str, str], environment: MutableMapping[str, str]) -> None:
+    """Point an environment at the engine."""
+    for name in interfering(environment):
+        environment.pop(name, None)
+    environment.update(variables)
+
+
+@contextlib.contextmanager
+def pointing_at(variables: Mapping[str, str]) -> Iterator[None]:
+    """Point this very process at the engine while the block runs."""
+    before = dict(os.environ)
+    activate(variables, os.environ)
+    try:
+        yield
+    finally:
+        os.environ.clear()
+        os.environ.update(before)
 
 
 def as_shell(variables: Mapping[str, str], unset: Iterable[str]) -> str:

@@ -59,8 +59,8 @@ class Layout:
 
     @property
     def lock(self) -> Path:
-        """Held by the one command that changes this engine."""
-        return self.state / "lock"
+        """Held by the one command that changes this engine; outside of `state`, which that command may remove."""
+        return self.state.with_name(f"{self.state.name}.lock")
 
     @property
     def log(self) -> Path:

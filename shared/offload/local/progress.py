@@ -16,11 +16,15 @@ _WIDEST_DETAIL = 90
 
 
 class Progress:
-    """Reports steps to people, on standard error: standard output is for answers."""
+    """Reports steps to people, on standard error: standard output is for answers.
+
+    Attributes:
+        console: Where it reports.
+    """
 
     def __init__(self, console: Console | None = None) -> None:
         """Report to `console`, by default standard error."""
-        self._console = console or Console(stderr=True, highlight=False)
+        self.console = console or Console(stderr=True, highlight=False)
 
     @contextlib.contextmanager
     def step(self, doing: str) -> Iterator[Callable[[str], None]]:
@@ -30,22 +34,22 @@ class Progress:
             doing: What is being done, such as "starting the engine".
         """
         began = time.monotonic()
-        if not self._console.is_terminal:
+        if not self.console.is_terminal:
             self.say(f"{doing} ...")
             yield lambda _detail: None
             self.say(f"  {doing}: done in {time.monotonic() - began:.1f} s")
             return
-        with self._console.status(escape(doing)) as status:
+        with self.console.status(escape(doing)) as status:
 
             def show(detail: str) -> None:
                 status.update(f"{escape(doing)} [dim]{escape(detail[:_WIDEST_DETAIL])}[/dim]")
 
             yield show
-        self._console.print(f"[green]✓[/green] {escape(doing)} [dim]{time.monotonic() - began:.1f} s[/dim]")
+        self.console.print(f"[green]✓[/green] {escape(doing)} [dim]{time.monotonic() - began:.1f} s[/dim]")
 
     def say(self, line: str) -> None:
         """Print one line as it is."""
-        self._console.print(line, markup=False, soft_wrap=True)
+        self.console.print(line, markup=False, soft_wrap=True)
 
 
 class Silent(Progress):

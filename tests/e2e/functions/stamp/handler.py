@@ -4,9 +4,8 @@ import os
 import time
 import uuid
 
-from offload import Allow, current_job, task
-
 from functions import stack
+from offload import Allow, current_job, task
 
 
 @task(timeout="30s", allow=(Allow("s3:PutObject", "{bucket}/stamps/*"),))

@@ -1,0 +1,99 @@
+"""The course of the demo: an engine of its own, the deployment, the jobs, the verdicts, and nothing left running."""
+
+from __future__ import annotations
+
+import contextlib
+import time
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from offload.aws import sdk
+from offload.client import Client
+from offload.core.clock import SystemClock
+from offload.core.errors import UnknownJob
+from offload.local import environment, processes
+from offload.local.demo import trials
+from offload.local.demo.board import Board
+from offload.local.demo.receiver import receiving
+from offload.local.demo.verdicts import Verdict
+from offload.local.deploy import deploy
+from offload.local.engine import Engine, running
+from offload.operate.dead_letters import list_dead_letters
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from rich.console import Console
+
+    from offload.core.clock import Clock
+    from offload.core.jobs import Job
+    from offload.local.demo.trials import Trial
+    from offload.local.layout import Layout
+    from offload.local.progress import Progress
+
+PATIENCE = 120.0
+"""Seconds until every job must have ended, its message in the dead-letter queue where that is expected."""
+_LOOK = 0.3
+
+
+def play(layout: Layout, *, progress: Progress, console: Console, clock: Clock | None = None) -> list[Verdict]:
+    """Run the demo on an engine of its own, whose state is removed at the end.
+
+    Args:
+        layout: The project; the engine's files go beside those of `offload local up`, which is left alone.
+        progress: Told of each step of the set-up.
+        console: Shows the jobs.
+        clock: Time.
+
+    Returns:
+        One verdict a job, in the order they were enqueued.
+
+    Raises:
+        LocalError: The set-up failed.
+    """
+    own = replace(layout, state=layout.state.with_name("demo"))
+    engine = Engine(own, progress=progress)
+    with processes.holding(own.lock):
+        engine.stop()  # of a demo that was killed
+        engine.delete()
+        try:
+            with running(engine), environment.pointing_at(engine.env()):
+                stack = deploy(engine, progress=progress, variables=trials.DEPLOYER).stack
+                client = Client.from_stack(stack)
+                with receiving() as url:
+                    with progress.step("enqueueing jobs"):
+                        jobs = trials.enqueue(client, sdk.client, url)
+                    return _watch(client, jobs, console, clock or SystemClock())
+        finally:
+            engine.delete()
+
+
+def _watch(client: Client, enqueued: Sequence[Trial], console: Console, clock: Clock) -> list[Verdict]:
+    """Follow the jobs until each is as expected, or patience ends."""
+    began = time.monotonic()
+    jobs: dict[str, Job] = {}
+    buried: set[str] = set()
+    with Board(console, enqueued) as board:
+        while True:
+            for trial in enqueued:
+                known = jobs.get(trial.job_id)
+                if known is None or not known.state.terminal:
+                    with contextlib.suppress(UnknownJob):
+                        jobs[trial.job_id] = client.job(trial.job_id)
+            passed = time.monotonic() - began
+            board.show(jobs, passed)
+            ended = all(trial.job_id in jobs and jobs[trial.job_id].state.terminal for trial in enqueued)
+            if ended:
+                buried |= _dead(client, enqueued)
+            verdicts = [
+                Verdict.of(trial, jobs.get(trial.job_id), dead_letter=trial.job_id in buried) for trial in enqueued
+            ]
+            missing = any(trial.expected.dead_letter and trial.job_id not in buried for trial in enqueued)
+            if (ended and not missing) or passed > PATIENCE:
+                return verdicts
+            clock.sleep(_LOOK)
+
+
+def _dead(client: Client, enqueued: Sequence[Trial]) -> set[str]:
+    tasks = sorted({trial.task for trial in enqueued if trial.expected.dead_letter})
+    return {letter.job_id for task in tasks for letter in list_dead_letters(client, task)}

@@ -1,0 +1,75 @@
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from offload.aws.calls import Rejected
+from offload.aws.timers import SchedulerTimers, schedule_name
+from offload.core.manifest import Manifest
+
+JOB_IDS = st.from_regex(r"[A-Za-z0-9_.:\-]{1,128}", fullmatch=True)
+
+
+def manifest(region="eu-north-1"):
+    return Manifest("offload", "123456789012", region, "jobs", "blobs", {}, {"group": "g", "role": "arn:role"})
+
+
+def test_a_timer_is_a_one_time_schedule_in_utc_that_deletes_itself():
+    asked = []
+    timers = SchedulerTimers(manifest(), lambda operation, params: asked.append((operation, params)) or {})
+    timers.send_at("job-1", "offload-email", '{"payload": {}}', 1_767_225_600_001)
+    assert asked == [
+        (
+            "CreateSchedule",
+            {
+                "Name": "job-1",
+                "GroupName": "g",
+                "ScheduleExpression": "at(2026-01-01T00:00:01)",  # a millisecond over is a second later, never earlier
+                "ScheduleExpressionTimezone": "UTC",
+                "FlexibleTimeWindow": {"Mode": "OFF"},
+                "ActionAfterCompletion": "DELETE",
+                "Target": {
+                    "Arn": "arn:aws:sqs:eu-north-1:123456789012:offload-email",
+                    "RoleArn": "arn:role",
+                    "Input": '{"payload": {}}',
+                },
+            },
+        )
+    ]
+    SchedulerTimers(manifest("cn-north-1"), lambda operation, params: asked.append((operation, params)) or {}).send_at(
+        "job-1", "q", "{}", 1_767_225_600_000
+    )
+    assert asked[-1][1]["ScheduleExpression"] == "at(2026-01-01T00:00:00)"
+    assert asked[-1][1]["Target"]["Arn"] == "arn:aws-cn:sqs:cn-north-1:123456789012:q"
+
+
+@pytest.mark.parametrize(("code", "raised"), [("ConflictException", False), ("AccessDeniedException", True)])
+def test_a_name_that_exists_is_fine_and_any_other_trouble_is_told(code, raised):
+    def call(operation, params):
+        raise Rejected("no", code)
+
+    timers = SchedulerTimers(manifest(), call)
+    if raised:
+        with pytest.raises(Rejected):
+            timers.send_at("a", "q", "{}", 0)
+    else:
+        timers.send_at("a", "q", "{}", 0)
+
+
+@given(JOB_IDS)
+def test_every_job_id_has_a_name_that_scheduler_takes_always_the_same(job_id):
+    name = schedule_name(job_id)
+    assert 1 <= len(name) <= 64
+    assert set(name) <= set("0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ_.-")
+    assert schedule_name(job_id) == name
+
+
+@given(st.sets(JOB_IDS, min_size=2, max_size=20))
+def test_different_jobs_have_different_names(job_ids):
+    assert len({schedule_name(job_id) for job_id in job_ids}) == len(job_ids)
+
+
+def test_names_that_only_differ_in_what_is_replaced_or_cut_stay_apart():
+    assert schedule_name("a:b") != schedule_name("a-b") == "a-b"
+    assert schedule_name("x" * 65 + "a") != schedule_name("x" * 65 + "b")
