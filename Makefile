@@ -6,6 +6,8 @@ READY := $(VENV)/installed
 CDK := node_modules/.bin/cdk
 # What `make test` hands to pytest, such as ARGS="-k retry"; what `make deploy` and `make demo` hand on.
 ARGS ?=
+# What `make deploy` deploys: dev or prod.
+STAGE ?= dev
 
 # Bytecode of aws-cdk-lib saves every synthesis about five seconds; settings of another Python must not leak in.
 export PYTHONDONTWRITEBYTECODE =
@@ -43,10 +45,10 @@ down: $(READY) ## Stop the engine of `make local`; its state is kept
 	@$(BIN)/offload local down $(ARGS)
 
 synth: $(READY) $(CDK) ## Write the CloudFormation templates to cdk.out
-	@$(CDK) synth --quiet --no-notices --app '$(BIN)/python app.py' --output cdk.out $(ARGS)
+	@$(CDK) synth --quiet --no-notices --app '$(BIN)/python app.py' --output cdk.out --context stage=$(STAGE) $(ARGS)
 
 deploy: $(READY) $(CDK) ## Deploy to the AWS account your credentials name
-	@$(CDK) deploy --all --app '$(BIN)/python app.py' $(ARGS)
+	@$(CDK) deploy --all --app '$(BIN)/python app.py' --context stage=$(STAGE) $(ARGS)
 
 format: $(READY) ## Format the code and mend what the linter can
 	@$(BIN)/ruff check --fix --quiet; $(BIN)/ruff format

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 HOME = Path(__file__).resolve().parent
 # Works from a fresh clone too, where the library is not installed.
@@ -20,17 +21,33 @@ from infra.stack import OffloadStack  # noqa: E402
 from infra.stages import choose  # noqa: E402
 from offload import DefinitionError  # noqa: E402
 
+if TYPE_CHECKING:
+    from infra.bundles import Bundler
+
+
+def build(root: Path = HOME, *, bundler: Bundler | None = None, **props: Any) -> cdk.App:
+    """Build the app.
+
+    Args:
+        root: Folder with the project's `functions/`.
+        bundler: Builds the functions' code; None takes the stage's own.
+        **props: Handed to `cdk.App`.
+
+    Raises:
+        DefinitionError: A task, a setting or a context value is wrong; names it.
+    """
+    app = cdk.App(**props)
+    OffloadStack(app, "Offload", root=root, stage=choose(app.node.try_get_context), bundler=bundler)
+    cdk.Validations.of(app).add_plugins(AwsSolutionsChecks(app))
+    return app
+
 
 def main() -> None:
-    """Write the cloud assembly."""
-    app = cdk.App()
+    """Write the cloud assembly, or say in one line what is wrong."""
     try:
-        stage = choose(app.node.try_get_context)
-        OffloadStack(app, "Offload", root=HOME, stage=stage)
+        build().synth()
     except DefinitionError as error:
         sys.exit(f"offload: {error}")
-    cdk.Validations.of(app).add_plugins(AwsSolutionsChecks(app))
-    app.synth()
 
 
 if __name__ == "__main__":

@@ -1,6 +1,7 @@
 """The AWS that both handlers talk to: moto on loopback, in a process of its own, with a ledger of calls and units.
 
 Run as `python -m benchmarks.endpoint`; it prints its port. `GET /ledger` returns what was counted since the last time.
+Connections stay open between requests, as AWS's do; the servers that moto and werkzeug bring close each one.
 """
 
 from __future__ import annotations
@@ -8,58 +9,70 @@ from __future__ import annotations
 import json
 import threading
 from collections import Counter
-from typing import TYPE_CHECKING, Any
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
 
 from moto.core import DEFAULT_ACCOUNT_ID
 from moto.dynamodb.models import dynamodb_backends
 from moto.server import DomainDispatcherApplication, create_backend_app
-from werkzeug.serving import WSGIRequestHandler, make_server
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+from werkzeug.test import Client
 
 REGION = "us-east-1"
 _UNIT = 1024
 _WRITES = ("PutItem", "UpdateItem", "DeleteItem")
 
+_aws = DomainDispatcherApplication(create_backend_app)
+_counts: Counter[str] = Counter()
+_lock = threading.Lock()
 
-class Ledger:
-    """Counts calls by operation, and the write units DynamoDB would bill."""
 
-    def __init__(self, serve: Callable[..., Iterable[bytes]]) -> None:
-        self._serve, self._lock = serve, threading.Lock()
-        self._counts: Counter[str] = Counter()
+class _Handler(BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+    disable_nagle_algorithm = True
+    wbufsize = -1  # headers and body in one packet
 
-    def __call__(self, environ: dict[str, Any], start: Callable[..., Any]) -> Iterable[bytes]:
-        if environ["PATH_INFO"] == "/ledger":
-            with self._lock:
-                body, self._counts = json.dumps(self._counts).encode(), Counter()
-            start("200 OK", [("content-length", str(len(body)))])
-            return [body]
-        operation = environ.get("HTTP_X_AMZ_TARGET", "").rpartition(".")[2]
-        written = self._write(environ) if operation in _WRITES else None
-        size = _stored(written) if written else 0
-        answer = self._serve(environ, start)
-        with self._lock:
-            self._counts[operation] += 1
-            if written:
+    def do_GET(self) -> None:
+        with _lock:
+            body = json.dumps(_counts).encode()
+            _counts.clear()
+        self._answer(200, {}, body)
+
+    def do_POST(self) -> None:
+        body = self.rfile.read(int(self.headers["content-length"]))
+        operation = self.headers.get("x-amz-target", "").rpartition(".")[2]
+        key = _key(body) if operation in _WRITES else None
+        before = _stored(key)
+        # Counted at the end, with the ledger shut to others meanwhile: a write and its size belong together.
+        with _lock:
+            answer = Client(_aws).post(self.path, data=body, headers=list(self.headers.items()))
+            _counts[operation] += 1
+            if key is not None:
                 # By the larger of the item before and after; a failed condition bills the item it looked at.
-                self._counts["write units"] += max(1, -(-max(size, _stored(written)) // _UNIT))
-        return answer
+                _counts["write units"] += max(1, -(-max(before, _stored(key)) // _UNIT))
+        self._answer(answer.status_code, dict(answer.headers), answer.data)
 
-    @staticmethod
-    def _write(environ: dict[str, Any]) -> tuple[str, dict[str, Any]]:
-        import io
+    def _answer(self, status: int, headers: dict[str, str], body: bytes) -> None:
+        self.send_response(status)
+        for name, value in headers.items():
+            if name.lower() not in ("connection", "content-length", "date", "server", "transfer-encoding"):
+                self.send_header(name, value)
+        self.send_header("content-length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+        self.wfile.flush()
 
-        raw = environ["wsgi.input"].read(int(environ["CONTENT_LENGTH"]))
-        environ["wsgi.input"] = io.BytesIO(raw)
-        request = json.loads(raw)
-        return request["TableName"], request.get("Key") or {"id": request["Item"]["id"]}
+    def log_message(self, *_: Any) -> None:
+        pass
 
 
-def _stored(written: tuple[str, dict[str, Any]]) -> int:
-    table, key = written
-    item = dynamodb_backends[DEFAULT_ACCOUNT_ID][REGION].get_item(table, key)
+def _key(body: bytes) -> tuple[str, dict[str, Any]]:
+    request = json.loads(body)
+    return request["TableName"], request.get("Key") or {"id": request["Item"]["id"]}
+
+
+def _stored(key: tuple[str, dict[str, Any]] | None) -> int:
+    """Return the bytes of an item as it lies in its table; 0 when there is none."""
+    item = dynamodb_backends[DEFAULT_ACCOUNT_ID][REGION].get_item(*key) if key else None
     return sum(len(name.encode()) + _size(value) for name, value in item.to_json()["Attributes"].items()) if item else 0
 
 
@@ -77,24 +90,9 @@ def _size(attribute: dict[str, Any]) -> int:
     return 1  # NULL and BOOL; nothing here writes sets or binary values
 
 
-class _Handler(WSGIRequestHandler):
-    protocol_version = "HTTP/1.1"  # both sides keep their connections, as they do with AWS
-    disable_nagle_algorithm = True
-
-    def send_header(self, keyword: str, value: str) -> None:
-        if (keyword.lower(), value) != ("connection", "close"):  # werkzeug's own; moto says none
-            super().send_header(keyword, value)
-
-    def log_request(self, code: int | str = "-", size: int | str = "-") -> None:
-        pass
-
-
 def main() -> None:
     """Serve until killed."""
-    server = make_server(
-        "127.0.0.1", 0, Ledger(DomainDispatcherApplication(create_backend_app)), threaded=True, request_handler=_Handler
-    )
-    server.daemon_threads = True
+    server = ThreadingHTTPServer(("127.0.0.1", 0), _Handler)
     print(server.server_port, flush=True)
     server.serve_forever()
 

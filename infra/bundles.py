@@ -1,12 +1,13 @@
 """Bundles: what is uploaded as a function's code, one archive a task.
 
-| in the archive                                   | from                                                          |
-|--------------------------------------------------|---------------------------------------------------------------|
-| `offload/` without faces, local mode and testing | `shared/offload/`                                             |
-| `functions/*.py`                                 | what the project's tasks share                                |
-| `functions/<task>/`                              | the task, and each task it declares in `enqueues` and so may import |
-| packages with bytecode                           | the library's requirements and the tasks' `requirements.txt`, in the versions of the root `requirements.txt` |
-| `bundle.json`                                    | versions of all of those                                      |
+| in the archive      | from                                                                     |
+|---------------------|--------------------------------------------------------------------------|
+| `offload/`          | `shared/offload/` without faces, local mode and testing                  |
+| `functions/*.py`    | what the project's tasks share                                           |
+| `functions/<task>/` | the task, and each task its `enqueues` names, which it may thus import   |
+| packages            | the library's requirements and the tasks' `requirements.txt`, all pinned |
+|                     | by the root `requirements.txt`                                           |
+| `bundle.json`       | their versions                                                           |
 
 AWS's own boto3 serves on AWS, unless a task's `requirements.txt` names `boto3`: pinned, it makes an archive five times
 as large. Local bundles always hold it, since the embedded engine's interpreter has none.

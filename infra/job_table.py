@@ -42,8 +42,7 @@ class JobTable(Construct):
             "Jobs",
             partition_key=dynamodb.Attribute(name="id", type=dynamodb.AttributeType.STRING),
             billing_mode=dynamodb.BillingMode.PAY_PER_REQUEST,
-            # DynamoDB encrypts every table; its own key costs nothing, a KMS key bills requests.
-            encryption=dynamodb.TableEncryption.DEFAULT,
+            # No `encryption`: DynamoDB encrypts every table with a key of its own, free; a KMS key bills requests.
             time_to_live_attribute="ttl",
             stream=dynamodb.StreamViewType.NEW_AND_OLD_IMAGES,
             point_in_time_recovery_specification=dynamodb.PointInTimeRecoverySpecification(

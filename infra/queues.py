@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import aws_cdk as cdk
 from aws_cdk import aws_sqs as sqs
 from constructs import Construct
 
 from offload.core.errors import DefinitionError
 from offload.core.manifest import dead_letter_name, queue_name
-from offload.core.settings import Settings
+
+if TYPE_CHECKING:
+    from offload.core.settings import Settings
 
 RETENTION = cdk.Duration.days(7)
 """Longest a message waits: a week's outage of a task loses nothing. Every retry wait (at most 12 hours each) fits too:

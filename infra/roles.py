@@ -41,7 +41,7 @@ class Surroundings:
     account: str
 
     def fill(self, text: str) -> str:
-        """Put this stack's ARNs and ids in the place of `{bucket}`, `{table}`, `{partition}`, `{region}`, `{account}`."""
+        """Put this stack's ARNs and ids in the place of `{bucket}`, `{table}` and their kin."""
         for name in ("bucket", "table", "partition", "region", "account"):
             text = text.replace(f"{{{name}}}", getattr(self, name))
         return text

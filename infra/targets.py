@@ -105,7 +105,7 @@ def _candidates(python: str) -> Iterator[str]:
 
 def _ask(interpreter: str) -> tuple[str, str]:
     try:
-        answer = subprocess.run(
+        answer = subprocess.run(  # noqa: S603 - an interpreter of this machine, and our own line of code
             [interpreter, "-I", "-c", _TELL], capture_output=True, text=True, check=True, timeout=30
         )
     except (OSError, subprocess.SubprocessError):

@@ -12,6 +12,7 @@ from constructs import Construct
 
 from infra import environment, nag
 from infra.queues import Lane
+from infra.reach import importable, reachable
 from infra.roles import Reach, function_role
 from infra.schedules import add_schedule
 from offload.core.errors import DefinitionError
@@ -144,8 +145,7 @@ class TaskPipeline(Construct):
             ),
             plan.around,
         )
-        importable = plan.settings if everyone else self.settings.enqueues
-        bundle = plan.bundler.bundle(self.task, importable)
+        bundle = plan.bundler.bundle(self.task, importable(self.task, plan.settings))
         function = lambda_.Function(
             self,
             "Function",
@@ -167,25 +167,6 @@ class TaskPipeline(Construct):
         )
         nag.explain(function, "L1", "Functions run the Python they were tested on; `-c python=3.14` moves them")
         return function
-
-
-def reachable(task: str, settings: Mapping[str, Settings]) -> list[str]:
-    """Return the tasks a task may enqueue, sorted: declared ones and its follow-ups.
-
-    Raises:
-        DefinitionError: One of them does not exist.
-    """
-    own = settings[task]
-    if "*" in own.enqueues:
-        return sorted(settings)
-    named = {"enqueues": own.enqueues, "on_success": (own.on_success,), "on_failure": (own.on_failure,)}
-    for setting, names in named.items():
-        for name in names:
-            if name is not None and name not in settings:
-                raise DefinitionError(
-                    f"task {task!r}: {setting}={name!r}: no such task; found {', '.join(sorted(settings))}"
-                )
-    return sorted({name for names in named.values() for name in names if name is not None})
 
 
 def _title(name: str) -> str:

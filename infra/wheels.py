@@ -123,13 +123,15 @@ class Wheels:
         if self._target.wheels:
             command += ["--python-platform", self._target.wheels, "--python-version", self._target.python]
         command += ["--python", self._target.interpreter or sys.executable]
-        tried = subprocess.run([*command, *requirements], capture_output=True, text=True, check=False)
-        if (
-            tried.returncode
-            and subprocess.run([*command, "--offline", *requirements], capture_output=True, check=False).returncode
-        ):
-            wanted = ", ".join(requirements)
-            raise DefinitionError(f"cannot install {wanted} for {self._target.tag}:\n{tried.stderr.strip()}")
+        failed = _run([*command, *requirements])
+        if failed and _run([*command, "--offline", *requirements]):
+            raise DefinitionError(f"cannot install {', '.join(requirements)} for {self._target.tag}:\n{failed}")
+
+
+def _run(command: list[str]) -> str:
+    """Run a command; returns what it complains about, or nothing when it succeeds."""
+    done = subprocess.run(command, capture_output=True, text=True, check=False)  # noqa: S603 - uv, or an interpreter
+    return done.stderr.strip() or f"exit code {done.returncode}" if done.returncode else ""
 
 
 def compile_tree(tree: Path, target: Target) -> None:
@@ -141,9 +143,7 @@ def compile_tree(tree: Path, target: Target) -> None:
         return
     options = ["--invalidation-mode", "unchecked-hash", "-q", "-q", "-j", "0", "-s", str(tree), "-p", LAMBDA_ROOT]
     # A package may ship sources of another Python (templates, vendored fallbacks): what does not compile stays source.
-    subprocess.run(
-        [target.interpreter, "-I", "-m", "compileall", *options, str(tree)], check=False, capture_output=True
-    )
+    _run([target.interpreter, "-I", "-m", "compileall", *options, str(tree)])
 
 
 def add_tree(archive: zipfile.ZipFile, tree: Path) -> None:

@@ -250,7 +250,10 @@ class Pipeline:
         return self.queues.messages(dead_letter_name(STACK, task or self.task.name, lane))
 
     def redrive(self, task: str | None = None, lane: str = "default") -> int:
-        return self.queues.redrive(dead_letter_name(STACK, task or self.task.name, lane))
+        queue = dead_letter_name(STACK, task or self.task.name, lane)
+        before = len(self.queues.messages(queue))
+        self.queues.redrive(queue)
+        return before - len(self.queues.messages(queue))
 
     def job(self, job_id: str) -> Job:
         return self.client.job(job_id)

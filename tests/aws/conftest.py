@@ -17,7 +17,7 @@ from offload.memory.clock import VirtualClock
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-Step = "Callable[[socket.socket], bool]"
+    Step = Callable[[socket.socket], bool]
 
 
 def reply(body: Any = None, status: int = 200, **headers: str) -> Step:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import datetime
+import datetime as dt
 import hashlib
 import ipaddress
 import socket
 import ssl
 import threading
+from pathlib import Path
 
 import certifi
 import pytest
@@ -26,15 +27,15 @@ def certificate(tmp_path):
     """A self-signed certificate for 127.0.0.1, with its key."""
     key = ec.generate_private_key(ec.SECP256R1())
     name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "loopback")])
-    now = datetime.datetime.now(datetime.UTC)
+    now = dt.datetime.now(dt.UTC)
     made = (
         x509.CertificateBuilder()
         .subject_name(name)
         .issuer_name(name)
         .public_key(key.public_key())
         .serial_number(x509.random_serial_number())
-        .not_valid_before(now - datetime.timedelta(days=1))
-        .not_valid_after(now + datetime.timedelta(days=1))
+        .not_valid_before(now - dt.timedelta(days=1))
+        .not_valid_after(now + dt.timedelta(days=1))
         .add_extension(x509.SubjectAlternativeName([x509.IPAddress(ipaddress.ip_address("127.0.0.1"))]), critical=False)
         .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
         .sign(key, hashes.SHA256())
@@ -116,12 +117,11 @@ def test_the_roots_are_the_ones_the_world_has_and_none_is_about_to_end():
         ]
         return {hashlib.sha256(der).hexdigest() for der in ders}
 
-    with open(certifi.where(), encoding="utf-8") as stream:
-        world = fingerprints(stream.read())
+    world = fingerprints(Path(certifi.where()).read_text(encoding="utf-8"))
     ours = fingerprints(roots.LISTED.read_text())
     assert len(ours) == 5
     assert ours <= world
-    soon = datetime.datetime.now(datetime.UTC) + datetime.timedelta(days=365)
+    soon = dt.datetime.now(dt.UTC) + dt.timedelta(days=365)
     for certificate in roots.amazon().get_ca_certs():
         assert ssl.cert_time_to_seconds(certificate["notAfter"]) > soon.timestamp()
     assert roots.amazon().verify_mode is ssl.CERT_REQUIRED

@@ -105,17 +105,27 @@ def test_a_visible_message_can_still_be_deleted_by_its_last_receipt(clock, queue
     assert take(queues) == []
 
 
+def test_a_receipt_of_the_source_says_nothing_in_the_dead_letter_queue(queues):
+    queues.send("q", Outgoing("a"))
+    take(queues, visibility=0)
+    (last,) = take(queues, visibility=0)
+    assert take(queues) == []
+    queues.delete("dead", last.receipt)
+    assert [message.source for message in queues.messages("dead")] == ["q"]
+
+
 def test_a_redrive_brings_messages_back_as_new_ones(clock, queues):
     sent = queues.send("q", Outgoing("a", group="tenant"))
     for _ in range(3):
         take(queues, visibility=0)
     clock.advance(60)
-    assert queues.redrive("dead") == 1
+    queues.redrive("dead")
+    assert queues.messages("dead") == []
     (stored,) = queues.messages("q")
     assert (stored.body, stored.group, stored.sent_at, stored.receives) == ("a", "tenant", clock.now(), 0)
     assert stored.message_id != sent
     assert queues.messages("dead") == []
-    assert queues.redrive("dead") == 0
+    queues.redrive("dead")
 
 
 def test_a_message_sent_to_a_dead_letter_queue_by_hand_cannot_be_redriven(queues):

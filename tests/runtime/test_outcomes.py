@@ -255,7 +255,7 @@ def test_a_payload_in_the_bucket_is_read_or_its_absence_told(stage, fails):
     job = size.delay("x" * 300_000)
     assert len(world.waiting()[0].body) < 1_000
     if fails:
-        world.blobs._blobs.clear()
+        world.blobs._port._blobs.clear()
     world.settle()
     if fails:
         assert "payload_ref: nothing is stored at" in job.record().error["message"]

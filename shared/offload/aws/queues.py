@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from offload.aws.calls import Call, Rejected, host
+from offload.aws.calls import Call, Rejected, host, partition
 from offload.core.clock import Clock, SystemClock, system_random
 from offload.core.errors import Refused, Unavailable
 from offload.core.ports import LONGEST_QUEUE_DELAY, MOST_ENTRIES, Outgoing, QueueCounts, Received
@@ -53,6 +53,7 @@ class SqsQueues:
         self._call = call
         start = endpoint or f"https://{host('sqs', region)}"
         self._start = f"{start.rstrip('/')}/{account}/"
+        self._arns = f"arn:{partition(region)}:sqs:{region}:{account}:"
         self._clock = clock or SystemClock()
         self._rng = rng or system_random()
 
@@ -128,6 +129,17 @@ class SqsQueues:
             raise Refused(f"a visibility of {seconds} s is out of range: 0 to {LONGEST_VISIBILITY}")
         request = {"QueueUrl": self._start + queue, "ReceiptHandle": receipt, "VisibilityTimeout": seconds}
         self._call("ChangeMessageVisibility", request)
+
+    def redrive(self, dead_letter: str, *, rate: int | None = None) -> None:
+        """Have SQS move all of a dead-letter queue back, in the background; see `Queues.redrive`."""
+        request: dict[str, Any] = {"SourceArn": self._arns + dead_letter}
+        if rate is not None:
+            request["MaxNumberOfMessagesPerSecond"] = rate
+        self._call("StartMessageMoveTask", request)
+
+    def purge(self, queue: str) -> None:
+        """Delete everything in a queue; SQS takes up to a minute, and refuses another purge within it."""
+        self._call("PurgeQueue", {"QueueUrl": self._start + queue})
 
     def counts(self, queue: str) -> QueueCounts:
         """Read the approximate numbers of messages."""

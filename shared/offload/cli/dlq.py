@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from offload.cli.output import json_option, print_fields, print_rows
+from offload.cli.output import json_option, print_fields, print_rows, progress_line
 from offload.core.clock import iso
 from offload.core.errors import UnknownJob
 
@@ -32,7 +32,7 @@ def list_(stack: Any, task: str | None, limit: int, as_json: bool) -> None:
     client = stack.client()
     tasks = [task] if task else sorted(client.manifest.tasks)
     rows = [_row(letter) for name in tasks for letter in list_dead_letters(client, name, limit=limit)]
-    columns = ["task", "lane", "job_id", "sent_at", "attempts", "reason"]
+    columns = ["task", "lane", "job_id", "sent_at", "attempts", "fingerprint", "reason"]
     print_rows(columns, rows, as_json=as_json, empty="the dead-letter queues are empty")
 
 
@@ -54,6 +54,70 @@ def show(stack: Any, task: str, job_id: str, as_json: bool) -> None:
     print_fields(shown, as_json=as_json)
 
 
+@dlq.command()
+@click.argument("task")
+@click.option("--id", "ids", multiple=True, help="Only this job's (or message's); may be given several times.")
+@click.option("--fingerprint", help="Only errors of this kind, as `dlq list` shows it.")
+@click.option("--rate", type=click.FloatRange(min=0, min_open=True, max=500), help="Most messages a second.")
+@click.option("--dry-run", is_flag=True, help="Only say what would be brought back.")
+@json_option
+@click.pass_obj
+def redrive(
+    stack: Any,
+    /,
+    task: str,
+    ids: tuple[str, ...],
+    fingerprint: str | None,
+    rate: float | None,
+    dry_run: bool,
+    as_json: bool,
+) -> None:
+    """Bring dead letters of TASK back to their queues: fresh attempts, history kept. Without options, all of them."""
+    from offload.operate.redriving import Selection
+    from offload.operate.redriving import redrive as bring_back
+
+    say = progress_line()
+    selection = Selection(ids, fingerprint)
+    done = bring_back(
+        stack.client(), task, selection, rate=rate, dry_run=dry_run, tell=lambda moved: say(f"{moved} brought back")
+    )
+    say("")
+    missing = sorted(set(ids) - {name for pair in done.moved for name in pair})
+    if as_json:
+        moved = [{"job_id": job_id, "message_id": message_id} for job_id, message_id in done.moved]
+        shown = {"moved": moved, "kept": done.kept, "handed_over": done.handed_over, "missing": missing}
+        print_fields({**shown, "dry_run": dry_run}, as_json=True)
+    else:
+        for queue in done.handed_over:
+            click.echo(f"SQS moves all of {queue} back, in the background")
+        if done.moved or not done.handed_over:
+            verb = "would be brought back" if dry_run else "brought back"
+            click.echo(f"{len(done.moved)} {verb}, {done.kept} left")
+    if missing:
+        raise UnknownJob(f"not in the dead-letter queues of {task!r}: {', '.join(missing)}")
+
+
+@dlq.command()
+@click.argument("task")
+@click.option("--yes", is_flag=True, help="Do not ask.")
+@json_option
+@click.pass_obj
+def purge(stack: Any, task: str, yes: bool, as_json: bool) -> None:
+    """Delete all dead letters of TASK for good. Asks first."""
+    from offload.operate import dead_letters
+    from offload.operate.queues import list_queues
+
+    client = stack.client()
+    if not yes:
+        count = sum(queue.dead for queue in list_queues(client, task))
+        click.confirm(f"Delete {count} dead letters of {task} for good?", abort=True, err=True)
+    gone = dead_letters.purge(client, task)
+    if as_json:
+        print_fields({"task": task, "purged": gone}, as_json=True)
+    else:
+        click.echo(f"{gone} deleted")
+
+
 def _row(letter: DeadLetter) -> dict[str, Any]:
     return {
         "task": letter.task,
@@ -62,6 +126,7 @@ def _row(letter: DeadLetter) -> dict[str, Any]:
         "message_id": letter.message_id,
         "sent_at": iso(letter.sent_at),
         "attempts": letter.job.attempt if letter.job else 0,
+        "fingerprint": letter.fingerprint,
         "reason": letter.reason,
     }
 

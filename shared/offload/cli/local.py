@@ -42,7 +42,9 @@ def local() -> None:
 @local.command()
 @_json
 @_state_dir
-@click.option("--port", type=click.IntRange(1, 65535), help="Listen on this port. [default: the last one, or a free one]")
+@click.option(
+    "--port", type=click.IntRange(1, 65535), help="Listen on this port. [default: the last one, or a free one]"
+)
 @click.option("--stack", help=f"The stack's name. [default: the one deployed last, or {deployment.STACK}]")
 @click.option("--deploy/--no-deploy", "deploys", default=True, help="Deploy the app once the engine is up.")
 def up(*, port: int | None, stack: str | None, state_dir: Path | None, deploys: bool, as_json: bool) -> None:
@@ -171,6 +173,5 @@ def _speaking_plainly(status: int = 1) -> Iterator[None]:
     try:
         yield
     except OffloadError as error:
-        refusal = click.ClickException(str(error))
-        refusal.exit_code = status
-        raise refusal from error
+        click.echo(f"Error: {error}", err=True)
+        raise SystemExit(status) from error

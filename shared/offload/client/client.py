@@ -244,8 +244,8 @@ class Client:
             lane=options.priority,
             expires_at=None if expires is None else now + int(seconds(expires, field="expires") * 1000),
             enqueued_at=now,
-            parent=running.id if running else None,
-            hops=running.hops + 1 if running else 0,
+            parent=running.id if running else order.parent,
+            hops=running.hops + 1 if running else order.hops,
         )
         try:
             body = message.encode().encode()

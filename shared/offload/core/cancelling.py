@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from offload.core.delivery import life
 from offload.core.jobs import Item, State, transition
 from offload.core.writes import Test, Write
 
@@ -10,11 +9,14 @@ _WAITING = (State.PENDING, State.SCHEDULED, State.BLOCKED, State.RETRYING)
 
 
 def cancel(job_id: str, now: int) -> Write:
-    """End a job that waits. Its message stays; the worker that receives it drops it."""
+    """End a job that waits. Its message stays; the worker that receives it drops it.
+
+    The record keeps the deletion time it has, which outlives that message however distant its start.
+    """
     return Write(
         job_id,
         when=tuple((Test("state", "=", state.value),) for state in _WAITING),
-        set={"state": State.CANCELLED.value, "finished_at": now, "updated_at": now, "ttl": life(now)},
+        set={"state": State.CANCELLED.value, "finished_at": now, "updated_at": now},
         append={"history": [transition(State.CANCELLED, now, 0)]},
         remove=("next_at", "idx", "idx_at"),
     )

@@ -7,9 +7,10 @@ the record and `meet` decides, case by case:
 |-----------------------------------------|-------------------------------------------------------------------|
 | RUNNING under this very lease           | `Ours`: the claim was applied although its answer was lost        |
 | SUCCEEDED, CANCELLED, EXPIRED           | `Drop`: a duplicate; acknowledge it, run nothing                  |
-| FAILED, this message, a copy or older     | `Bury`: fail it again until the queue moves it to the DLQ         |
+| FAILED, this message, a copy or older   | `Bury`: fail it again until the queue moves it to the DLQ         |
 | FAILED, a message sent after the failure| `Claim`: it was redriven; fresh attempts, history kept            |
 | RUNNING, lease alive                    | `Wait` for the lease; deleting the message would lose the job     |
+| RUNNING, lease over, a cancel asked for | `Cancel`: its worker died before it could heed it                 |
 | RUNNING, lease over, attempts left      | `Claim`: its worker died; run it last in the batch                |
 | RUNNING, lease over, none left          | `Fail`: its worker died on the last attempt                       |
 | RETRYING, not due                       | `Wait` until it is                                                |
@@ -21,7 +22,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from offload.core.delivery import NOT_STARTED, life
-from offload.core.ending import failed
+from offload.core.ending import cancelled, failed
 from offload.core.jobs import Item, State, transition
 from offload.core.writes import Condition, Test, Write
 
@@ -74,7 +75,14 @@ class Fail:
     write: Write
 
 
-Verdict = Claim | Ours | Drop | Bury | Wait | Fail
+@dataclass(frozen=True, slots=True)
+class Cancel:
+    """Record the cancellation, then acknowledge the message."""
+
+    write: Write
+
+
+Verdict = Claim | Ours | Drop | Bury | Wait | Fail | Cancel
 
 
 def claim(delivery: Delivery, now: int, lease_until: int, max_attempts: int) -> Write:
@@ -131,15 +139,21 @@ def meet(item: Item, delivery: Delivery, now: int, lease_until: int, max_attempt
     if state is State.RUNNING:
         return _meet_running(item, delivery, now, lease_until, max_attempts)
     if state is State.FAILED:
-        same = (Test("state", "=", State.FAILED.value), Test("finished_at", "=", item.get("finished_at", 0)))
-        if item.get("message_id") in delivery.message.renewed:
-            # A copy of the failed message took its place. The record must know the copy, so that a redrive of it, whose
-            # body is the same, is told from it by its new message id.
-            return Bury(Write(delivery.job_id, when=(same,), set={"message_id": delivery.message_id}))
+        if adopted := adoption(item, delivery):
+            return Bury(adopted)
         if not _sent_after(delivery, item, item.get("finished_at", 0)):
             return Bury()
         return Claim(
-            _claim(delivery, now, lease_until, max_attempts, when=(same,), fresh=True, note="redriven", attempt=1),
+            _claim(
+                delivery,
+                now,
+                lease_until,
+                max_attempts,
+                when=_still_failed(item),
+                fresh=True,
+                note="redriven",
+                attempt=1,
+            ),
             suspect=False,
         )
     if state.terminal:
@@ -149,6 +163,20 @@ def meet(item: Item, delivery: Delivery, now: int, lease_until: int, max_attempt
     return Wait(item.get("next_at", now), "not due yet")
 
 
+def adoption(item: Item, delivery: Delivery) -> Write | None:
+    """Return the write by which a failed job's record learns the message that took the failed one's place, if it did.
+
+    A redrive of the copy has the same body as the copy: only the new message id tells the two apart.
+    """
+    if item.get("message_id") not in delivery.message.renewed:
+        return None
+    return Write(delivery.job_id, when=_still_failed(item), set={"message_id": delivery.message_id})
+
+
+def _still_failed(item: Item) -> Condition:
+    return ((Test("state", "=", State.FAILED.value), Test("finished_at", "=", item.get("finished_at", 0))),)
+
+
 def _meet_running(item: Item, delivery: Delivery, now: int, lease_until: int, max_attempts: int) -> Verdict:
     lease, lease_end, attempt = item.get("lease", ""), item.get("lease_until", 0), item.get("attempt", 0)
     if lease == delivery.token:
@@ -156,14 +184,17 @@ def _meet_running(item: Item, delivery: Delivery, now: int, lease_until: int, ma
     if lease_end > now:
         return Wait(lease_end + 1_000, "another worker holds the job")
     redriven = _sent_after(delivery, item, lease_end)
+    same: Condition = ((Test("state", "=", State.RUNNING.value), Test("lease", "=", lease)),)
+    if "cancel_requested_at" in item and not redriven:
+        return Cancel(cancelled(item, delivery, now, when=same))
     if attempt >= max_attempts and not redriven:
-        return Fail(_lost(item, delivery, now))
+        return Fail(_lost(item, delivery, now, when=same))
     write = _claim(
         delivery,
         now,
         lease_until,
         max_attempts,
-        when=((Test("state", "=", State.RUNNING.value), Test("lease", "=", lease)),),
+        when=same,
         fresh=redriven,
         note="redriven" if redriven else "the worker before it died",
         attempt=1 if redriven else attempt + 1,
@@ -177,13 +208,12 @@ def _sent_after(delivery: Delivery, item: Item, moment: int) -> bool:
     return item.get("message_id") not in own and delivery.sent_at > moment
 
 
-def _lost(item: Item, delivery: Delivery, now: int) -> Write:
+def _lost(item: Item, delivery: Delivery, now: int, *, when: Condition) -> Write:
     attempt = item.get("attempt", 0)
     error = {
         "type": "WorkerLost",
-        "message": "the worker died without a word: out of memory, timed out or killed",
+        "message": "the worker was killed, timed out or ran out of memory, or could not reach the table to say how it went",
         "traceback": "",
         "attempt": attempt,
     }
-    when: Condition = ((Test("state", "=", State.RUNNING.value), Test("lease", "=", item.get("lease", ""))),)
     return failed(delivery, item, error, now, when=when)

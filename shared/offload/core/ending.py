@@ -80,7 +80,7 @@ def reject(delivery: Delivery, error: dict[str, Any], now: int, *, readable: boo
     other_message: Condition = (
         (
             Test("state", "=", State.FAILED.value),
-            Test("message_id", "<>", delivery.message_id),
+            *(Test("message_id", "<>", own) for own in (delivery.message_id, *delivery.message.renewed)),
             Test("finished_at", "<=", delivery.sent_at),
         ),
     )
@@ -142,7 +142,7 @@ def retry_at(
             "next_at": due,
             "error": error,
             "reason": reason(error),
-            "ttl": life(now),
+            "ttl": life(due),
             "idx": index_key(delivery.task, State.RETRYING, delivery.job_id),
             "idx_at": now,
             "history": _history(item, State.RETRYING, now, reason(error)),
@@ -157,18 +157,20 @@ def fail(item: Item, delivery: Delivery, now: int, *, error: dict[str, Any], ext
     return failed(delivery, item, error, now, when=(_held(delivery),), extra=extra)
 
 
-def cancelled(item: Item, delivery: Delivery, now: int, *, extra: dict[str, Any]) -> Write:
-    """Record that a running job ended because a cancel was asked for."""
+def cancelled(
+    item: Item, delivery: Delivery, now: int, *, extra: dict[str, Any] | None = None, when: Condition | None = None
+) -> Write:
+    """Record that a running job ended because a cancel was asked for; by default the one this delivery runs."""
     return Write(
         delivery.job_id,
-        when=(_held(delivery),),
+        when=(_held(delivery),) if when is None else when,
         set={
             "state": State.CANCELLED.value,
             "finished_at": now,
             "updated_at": now,
             "ttl": life(now),
             "history": _history(item, State.CANCELLED, now),
-            **extra,
+            **(extra or {}),
         },
         remove=("lease_until", "next_at"),
     )

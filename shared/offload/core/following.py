@@ -8,6 +8,7 @@ afterwards, and a failure is received again on its way to the DLQ.
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -19,6 +20,9 @@ if TYPE_CHECKING:
     from offload.core.settings import Settings
 
 
+_LONGEST_FIRST = 100
+
+
 def marked(write: Write, settings: Settings) -> Write:
     """Return the write that ends a job with its follow-up task named in it, if there is one for that end."""
     follow_ups = {State.SUCCEEDED.value: settings.on_success, State.FAILED.value: settings.on_failure}
@@ -27,9 +31,15 @@ def marked(write: Write, settings: Settings) -> Write:
 
 
 def follow_up_id(item: Item) -> str:
-    """Return the follow-up's job id: the same however often it is enqueued, another after a redrive."""
+    """Return the follow-up's job id: the same however often it is enqueued, another after a redrive.
+
+    A long id, such as that of a follow-up's follow-up, is shortened to its hash, which still tells it from every other.
+    """
     end = "ok" if item["state"] == State.SUCCEEDED.value else "failed"
-    return f"{item['id'][:100]}.{end}.{item.get('redrives', 0)}"
+    first = str(item["id"])
+    if len(first) > _LONGEST_FIRST:
+        first = hashlib.sha256(first.encode()).hexdigest()
+    return f"{first}.{end}.{item.get('redrives', 0)}"
 
 
 def follow_up_payload(item: Item) -> dict[str, Any]:

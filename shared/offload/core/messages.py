@@ -6,6 +6,7 @@ The body is a JSON object. `payload` is required; every other field is optional 
 from __future__ import annotations
 
 import json
+import re
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -19,6 +20,7 @@ MOST_HOPS = 50
 
 
 _LONGEST_TEXT = 256
+_UNSENDABLE = re.compile("[\ud800-\udfff\ufffe\uffff]")
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +64,16 @@ class Message:
             value = getattr(self, name)
             if value not in (None, 0, ()) or (name == "payload" and value is not None):
                 body[name] = value
-        return json.dumps(body, separators=(",", ":"), ensure_ascii=False)
+        return compact(body, allow_nan=False)
+
+    def check_hops(self) -> None:
+        """Refuse a message that stands at the end of too long a chain.
+
+        Raises:
+            MessageError: It does.
+        """
+        if self.hops > MOST_HOPS:
+            raise MessageError(f"tasks enqueued each other more than {MOST_HOPS} deep; break the loop")
 
     def with_payload_at(self, ref: dict[str, str]) -> Message:
         """Return this message with its payload kept elsewhere."""
@@ -95,8 +106,6 @@ class Message:
         hops = data.get("hops", 0)
         if isinstance(hops, bool) or not isinstance(hops, int) or hops < 0:
             raise MessageError("hops must be a whole number of at least 0")
-        if hops > MOST_HOPS:
-            raise MessageError(f"hops={hops}: tasks enqueued each other more than {MOST_HOPS} deep; break the loop")
         renewed = data.get("renewed")
         return cls(
             payload=payload,
@@ -109,6 +118,16 @@ class Message:
             enqueued_at=_time(data, "enqueued_at"),
             **{name: _text(data, name) for name in ("task", "key", "tenant", "lane", "workflow")},
         )
+
+
+def compact(data: dict[str, Any], *, allow_nan: bool = True) -> str:
+    """Write a body: no blanks, and escaped only what SQS does not take as it is.
+
+    Raises:
+        ValueError: A number is not finite, and `allow_nan` is False: JSON has no such numbers.
+    """
+    text = json.dumps(data, separators=(",", ":"), ensure_ascii=False, allow_nan=allow_nan)
+    return _UNSENDABLE.sub(lambda found: f"\\u{ord(found[0]):04x}", text)
 
 
 def job_id_of(body: str) -> str | None:

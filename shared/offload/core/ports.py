@@ -98,6 +98,16 @@ class Queues(Protocol):
     def counts(self, queue: str) -> QueueCounts:
         """Read the approximate numbers of messages."""
 
+    def redrive(self, dead_letter: str, *, rate: int | None = None) -> None:
+        """Have the service move all of a dead-letter queue back, at most `rate` messages a second, in the background.
+
+        Raises:
+            Refused: The service cannot (here), or moves it already.
+        """
+
+    def purge(self, queue: str) -> None:
+        """Delete everything in a queue."""
+
 
 class Blobs(Protocol):
     """The store of payloads and results that are too large for message or record."""

@@ -76,6 +76,8 @@ class Order:
         options: How to enqueue.
         read_result: Turns the result's JSON text into the task's return type; None leaves plain JSON values.
         max_attempts: Attempts allowed, where the producer knows the task.
+        parent: Job it follows from, for one that does not run any more; a running one is known by itself.
+        hops: Tasks between that parent and the program that began the chain, the parent included.
     """
 
     task: str
@@ -83,6 +85,8 @@ class Order:
     options: Options
     read_result: Callable[[str], Any] | None = None
     max_attempts: int | None = None
+    parent: str | None = None
+    hops: int = 0
 
 
 class Producer(Protocol):

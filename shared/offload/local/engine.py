@@ -17,7 +17,8 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from offload.core.clock import SystemClock, iso
-from offload.local import environment, mends, processes, record, tools
+from offload.local import environment, mends, processes, tools
+from offload.local import record as records
 from offload.local.errors import LocalError, NotRunning
 from offload.local.progress import Progress
 
@@ -50,9 +51,9 @@ class Engine:
         self._clock = clock or SystemClock()
 
     @property
-    def record(self) -> record.Record | None:
+    def record(self) -> records.Record | None:
         """What is remembered of it; None when it was never started, or its state was deleted."""
-        return record.read(self.layout.record)
+        return records.read(self.layout.record)
 
     @property
     def port(self) -> int:
@@ -118,14 +119,14 @@ class Engine:
         argv = [str(python), "-m", "ministack"]
         with self._progress.step("starting the engine"):
             pid = processes.spawn_detached(argv, environment.for_engine(self.layout, chosen), self.layout.log)
-            fresh = record.Record(
+            fresh = records.Record(
                 port=chosen,
                 pid=pid,
                 birth=processes.birth(pid),
                 since=iso(self._clock.now()),
                 stack=known.stack if known else None,
             )
-            record.write(self.layout.record, fresh)
+            records.write(self.layout.record, fresh)
             try:
                 self._await_answer(chosen)
             except BaseException:
@@ -176,9 +177,9 @@ class Engine:
 
     def remember_stack(self, stack: str) -> None:
         """Remember the stack deployed last."""
-        record.write(self.layout.record, replace(self._running(), stack=stack))
+        records.write(self.layout.record, replace(self._running(), stack=stack))
 
-    def _running(self) -> record.Record:
+    def _running(self) -> records.Record:
         known = self.record
         if known is None or not self.is_running():
             raise NotRunning("no local engine is running: start one with `offload local up`")
@@ -188,7 +189,7 @@ class Engine:
         known = self.record
         if known and known.pid:
             processes.reap(known.pid)
-            record.write(self.layout.record, replace(known, pid=None, birth=None, since=None))
+            records.write(self.layout.record, replace(known, pid=None, birth=None, since=None))
 
     def _prepare(self) -> None:
         """Make the folders; clear what a killed engine left behind."""
@@ -230,7 +231,7 @@ def _answers(port: int) -> bool:
     try:
         connection.request("GET", "/_ministack/ready")
         response = connection.getresponse()
-        return json.loads(response.read()).get("status") == "completed"
+        return bool(json.loads(response.read()).get("status") == "completed")
     except (OSError, http.client.HTTPException, ValueError, AttributeError):
         return False
     finally:

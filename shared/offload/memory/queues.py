@@ -153,11 +153,10 @@ class MemoryQueues:
         """Return what lies in a queue, hidden messages included: what a test looks at. Copies."""
         return [replace(message) for message in self._queue(queue).messages]
 
-    def redrive(self, dead_letter: str) -> int:
+    def redrive(self, dead_letter: str, *, rate: int | None = None) -> None:  # noqa: ARG002 - here it is instant
         """Move what can be received from a dead-letter queue back, as SQS's `StartMessageMoveTask` does.
 
-        Returns:
-            How many were moved. Each has a new message id and send time and counts its receives from zero.
+        Each message has a new id and send time and counts its receives from zero.
 
         Raises:
             Refused: A message was sent there by hand, so that nothing tells where it belongs.
@@ -170,7 +169,6 @@ class MemoryQueues:
         for message in moving:
             fresh = Stored(new_id(self._rng), message.body, now, now, message.group)
             self._queue(str(message.source)).messages.append(fresh)
-        return len(moving)
 
     def purge(self, queue: str) -> None:
         """Delete everything in a queue."""

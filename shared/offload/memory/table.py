@@ -41,7 +41,8 @@ class MemoryTable:
         if len(json.dumps(changed, ensure_ascii=False, separators=(",", ":")).encode()) > LARGEST_ITEM:
             raise Refused(f"item {write.id!r} would be larger than {LARGEST_ITEM} bytes")
         self._items[write.id] = changed
-        return _copy(changed)
+        after: Item = _copy(changed)
+        return after
 
     def get(self, key: str) -> Item | None:
         """Read one item, consistently."""

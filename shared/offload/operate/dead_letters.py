@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from offload.core.fingerprint import fingerprint
 from offload.core.jobs import Job
 from offload.core.manifest import dead_letter_name
 from offload.core.messages import job_id_of
@@ -37,6 +38,11 @@ class DeadLetter:
     sent_at: int
     body: str
     job: Job | None
+
+    @property
+    def fingerprint(self) -> str:
+        """The kind of its error; empty when there is no record of one."""
+        return fingerprint(self.job.error) if self.job is not None and self.job.error is not None else ""
 
     @property
     def reason(self) -> str:
@@ -84,6 +90,24 @@ def list_dead_letters(client: Client, task: str, *, limit: int = 10) -> list[Dea
             for receipt in seen.values():
                 client.queues.change_visibility(queue, receipt, 0)
     return letters
+
+
+def purge(client: Client, task: str) -> int:
+    """Delete all of a task's dead letters for good; their jobs' records stay.
+
+    Returns:
+        How many there were, approximately.
+
+    Raises:
+        UnknownTask: Not deployed.
+    """
+    gone = 0
+    for lane in client.manifest.lanes(task):
+        queue = dead_letter_name(client.manifest.stack, task, lane)
+        counts = client.queues.counts(queue)
+        gone += counts.visible + counts.in_flight
+        client.queues.purge(queue)
+    return gone
 
 
 def find_dead_letter(client: Client, task: str, message_or_job: str, *, among: int = 1000) -> DeadLetter | None:

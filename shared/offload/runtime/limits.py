@@ -6,6 +6,7 @@ import resource
 import signal
 import threading
 import time
+import types
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
@@ -13,7 +14,7 @@ from offload.core.durations import text
 from offload.core.errors import SoftTimeLimitExceeded
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Coroutine, Generator, Iterator
 
 
 @contextmanager
@@ -39,26 +40,54 @@ def soft_limit(seconds: float) -> Iterator[None]:
         signal.signal(signal.SIGALRM, before)
 
 
-def run_async(make: Callable[[], Any], seconds: float) -> Any:
+def run_async(make: Callable[[], Coroutine[Any, Any, Any]], seconds: float) -> Any:
     """Run a coroutine function in a loop of its own and raise `SoftTimeLimitExceeded` inside it at the limit.
 
     The timer signal of `soft_limit` would surface in the event loop, not in the coroutine; here it is thrown into the
-    coroutine where it waits.
+    coroutine where it waits. One that computes without waiting meets only the hard limit.
     """
     import asyncio  # only async tasks pay for it
 
     async def limited() -> Any:
-        coroutine = make()
-        main = asyncio.ensure_future(coroutine)
-        handle = asyncio.get_running_loop().call_later(seconds, main.cancel)
+        running = asyncio.current_task()
+        assert running is not None  # this is a coroutine
+        limits: list[SoftTimeLimitExceeded] = []
+
+        def reach() -> None:
+            limits.append(SoftTimeLimitExceeded(f"the job ran into its soft limit of {text(seconds)}"))
+            running.cancel()  # wakes the task wherever it waits
+
+        def instead(cancelled: BaseException) -> BaseException:
+            if not limits:
+                return cancelled
+            running.uncancel()
+            return limits.pop()
+
+        timer = asyncio.get_running_loop().call_later(seconds, reach)
         try:
-            return await main
-        except asyncio.CancelledError:
-            raise SoftTimeLimitExceeded(f"the job ran into its soft limit of {text(seconds)}") from None
+            return await _steered(make(), asyncio.CancelledError, instead)
         finally:
-            handle.cancel()
+            timer.cancel()
 
     return asyncio.run(limited())
+
+
+@types.coroutine
+def _steered(
+    coroutine: Coroutine[Any, Any, Any], caught: type[BaseException], instead: Callable[[BaseException], BaseException]
+) -> Generator[Any, Any, Any]:
+    """Run a coroutine step by step and throw something else into it than the loop does."""
+    thrown: BaseException | None = None
+    while True:
+        try:
+            awaited = coroutine.send(None) if thrown is None else coroutine.throw(thrown)
+        except StopIteration as done:
+            return done.value
+        thrown = None
+        try:
+            yield awaited
+        except caught as error:
+            thrown = instead(error)
 
 
 class Usage:

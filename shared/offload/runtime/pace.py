@@ -12,6 +12,7 @@ from offload.core.writes import Conflict
 
 if TYPE_CHECKING:
     from offload.core.delivery import Delivery
+    from offload.core.jobs import Item
     from offload.core.ports import JobStore
     from offload.core.settings import RateLimit
 
@@ -21,10 +22,11 @@ _WAITING = (State.PENDING, State.SCHEDULED, State.RETRYING)
 def slot_for(delivery: Delivery, limit: RateLimit, store: JobStore, now: int) -> int | None:
     """Return when a job may start, reserving a slot if it has none; None when it may start now.
 
-    A job that cannot start anyway (it runs, it has ended) reserves nothing: the claim that follows deals with it.
+    A job that cannot start anyway (it runs, it has ended, its backoff is not over) reserves nothing: the claim that
+    follows deals with it.
     """
     item = store.get(delivery.job_id)
-    if item is not None and State(item["state"]) not in _WAITING:
+    if item is not None and (State(item["state"]) not in _WAITING or _backs_off(item, now)):
         return None
     reserved = item.get("slot_at") if item is not None else None
     slot = _reserve(delivery.task, limit, store, now) if reserved is None else int(reserved)
@@ -36,6 +38,10 @@ def slot_for(delivery: Delivery, limit: RateLimit, store: JobStore, now: int) ->
         except Conflict:
             return None  # it changed state meanwhile: the claim will see
     return slot
+
+
+def _backs_off(item: Item, now: int) -> bool:
+    return item["state"] == State.RETRYING.value and item.get("next_at", 0) > now + EARLY_MS
 
 
 def _reserve(task: str, limit: RateLimit, store: JobStore, now: int) -> int:

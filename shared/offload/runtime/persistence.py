@@ -136,8 +136,11 @@ class JobRecord(BasePersistenceLayer):
                 return verdict.write
             case claiming.Drop():
                 self.dropped = verdict.state
-                record = DataRecord(self._delivery.job_id, status="COMPLETED")
-                raise IdempotencyItemAlreadyExistsError(old_data_record=record) from None
+                raise IdempotencyItemAlreadyExistsError(old_data_record=self._complete()) from None
+            case claiming.Cancel():
+                self._apply_or_look_again(verdict.write)
+                self.ended = State.CANCELLED
+                raise IdempotencyItemAlreadyExistsError(old_data_record=self._complete()) from None
             case claiming.Fail():
                 return self._bury_with(verdict.write)
             case claiming.Bury():
@@ -148,6 +151,9 @@ class JobRecord(BasePersistenceLayer):
                 raise HandedBack(verdict) from None
             case claiming.Ours():
                 raise AssertionError(verdict)
+
+    def _complete(self) -> DataRecord:
+        return DataRecord(self._delivery.job_id, status="COMPLETED")
 
     def _bury_with(self, write: Write) -> NoReturn:
         self._apply_or_look_again(marked(write, self._task.settings))

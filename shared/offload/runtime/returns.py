@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from offload.core.errors import MessageError, Refused, Unavailable
-from offload.core.messages import Message
+from offload.core.messages import Message, compact, job_id_of
 from offload.core.ports import LONGEST_QUEUE_DELAY, Outgoing
 
 if TYPE_CHECKING:
@@ -25,7 +25,8 @@ _LATEST_BACKOFF = 900
 _RENEW_BEFORE = 2
 """A message this close to its queue's `maxReceiveCount` is sent anew rather than handed back once more."""
 
-_REMEMBERED = 5
+_REMEMBERED = 50
+"""Ids a renewed message carries, 36 bytes each: days of an outage in which no worker can tell the record of it."""
 
 
 @dataclass(slots=True)
@@ -68,8 +69,16 @@ class Returns:
         self._queues, self._clock, self._rng = queues, clock, rng
         self._telemetry, self._max_receives = telemetry, max_receives
 
-    def bury(self, receipt: Receipt) -> bool:
-        """Let the queue's own redrive policy move the message: only then can it be redriven to its source."""
+    def bury(self, receipt: Receipt, *, named: bool) -> bool:
+        """Let the queue's own redrive policy move the message: only then can it be redriven to its source.
+
+        Args:
+            receipt: The message.
+            named: It must name its job. A redrive gives it a new message id, and one that has only that to go by would
+                come back as another job; so a copy that names the job is sent, and buried in its place.
+        """
+        if named and job_id_of(receipt.body) is None:
+            return self._renew(receipt, 0)
         self._visible_in(receipt, 0)
         return False
 
@@ -87,10 +96,12 @@ class Returns:
         """Hand a message back for `delay` seconds, uncharged or to its next attempt."""
         delay = max(0.0, delay)
         held = (self._clock.now() - receipt.first_received_at) / 1000
-        too_long = held + delay > _LONGEST_VISIBILITY - 60
+        room = int(_LONGEST_VISIBILITY - 60 - held)
+        # A longer wait is slept in turns: almost 12 hours hidden, then renewed, which can wait 15 minutes itself.
+        too_long = delay > room and room < LONGEST_QUEUE_DELAY
         if too_long or receipt.receives >= self._max_receives - _RENEW_BEFORE:
             return self._renew(receipt, delay)
-        self._visible_in(receipt, math.ceil(delay))
+        self._visible_in(receipt, min(math.ceil(delay), room))
         return False
 
     def _backoff(self, receipt: Receipt) -> float:
@@ -109,10 +120,11 @@ class Returns:
             self._visible_in(receipt, waits)  # it can only be rejected, so there is nothing to save
             return False
         body = json.loads(receipt.body)
-        body.setdefault("id", receipt.message_id)
-        body.setdefault("enqueued_at", receipt.sent_at)
+        for name, value in (("id", receipt.message_id), ("enqueued_at", receipt.sent_at)):
+            if body.get(name) is None:  # null stands for absent
+                body[name] = value
         body["renewed"] = [*renewed, receipt.message_id][-_REMEMBERED:]
-        copy = Outgoing(json.dumps(body, separators=(",", ":")), delay=waits, group=body.get("tenant"))
+        copy = Outgoing(compact(body), delay=waits, group=body.get("tenant"))
         try:
             self._queues.send(receipt.queue, copy)
         except (Unavailable, Refused) as trouble:

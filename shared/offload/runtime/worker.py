@@ -4,13 +4,23 @@ from __future__ import annotations
 
 import json
 from contextlib import suppress
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from offload.core import claiming, ending
 from offload.core import context as contexts
 from offload.core.clock import new_id
 from offload.core.delivery import Delivery
-from offload.core.errors import LeaseLost, MessageError, OffloadError, PayloadError, Refused, Unavailable, UnknownTask
+from offload.core.errors import (
+    DefinitionError,
+    LeaseLost,
+    MessageError,
+    OffloadError,
+    PayloadError,
+    Refused,
+    Unavailable,
+    UnknownTask,
+)
 from offload.core.following import follow_up_id, follow_up_payload, followed, marked
 from offload.core.jobs import Item, State
 from offload.core.messages import Message, job_id_of
@@ -76,7 +86,7 @@ class Worker:
         self._task, self._store, self._blobs = task, store, blobs
         self._clock, self._rng, self._telemetry = clock, rng, telemetry
         self._returns = Returns(queues, clock=clock, rng=rng, telemetry=telemetry, max_receives=max_receives)
-        self._ran = False
+        self._ran, self._had_ms = False, 0
 
     def __call__(self, event: dict[str, Any], context: Any) -> dict[str, Any]:
         """Handle one batch and report the messages that are not done.
@@ -84,7 +94,7 @@ class Worker:
         Returns:
             The partial batch response: `{"batchItemFailures": [{"itemIdentifier": message_id}, ...]}`.
         """
-        self._ran = False
+        self._ran, self._had_ms = False, context.get_remaining_time_in_millis()
         config = IdempotencyConfig()
         config.register_lambda_context(context)
         batch = _Batch(self._handle, config)
@@ -117,16 +127,16 @@ class Worker:
     def _decide(self, receipt: Receipt, config: IdempotencyConfig, *, last: bool) -> bool:
         job_id = job_id_of(receipt.body) or receipt.message_id
         self._telemetry.job(job_id)
+        message = Message(payload=None)
         try:
-            message = self._read(receipt.body)
+            message = Message.decode(receipt.body)
+            self._check(message)
         except (MessageError, UnknownTask) as wrong:
-            unread = Message(payload=None)
-            return self._reject(self._delivery(receipt, job_id, unread), receipt, wrong, readable=False)
+            return self._reject(self._delivery(receipt, job_id, message), receipt, wrong, readable=False)
         delivery = self._delivery(receipt, job_id, message)
         if message.expires_at is not None and self._clock.now() >= message.expires_at and self._expire(delivery):
             return True
-        remaining = _remaining_ms(config)
-        if self._ran and remaining < self._task.settings.soft_limit * 1000:
+        if not self._fits(_remaining_ms(config)):
             self._telemetry.handed_back("not enough time left in this invocation")
             return self._returns.later(receipt, 0)
         try:
@@ -135,11 +145,19 @@ class Worker:
             return self._reject(delivery, receipt, wrong, readable=True)
         return self._run(delivery, receipt, arguments, config, last=last)
 
-    def _read(self, body: str) -> Message:
-        message = Message.decode(body)
+    def _check(self, message: Message) -> None:
+        message.check_hops()
         if message.task not in (None, self._task.name):
             raise UnknownTask(f"the message is for task {message.task!r}, but this queue serves {self._task.name!r}")
-        return message
+
+    def _fits(self, remaining_ms: int) -> bool:
+        """Tell whether another job may start in what is left of the invocation."""
+        needed = self._task.settings.soft_limit * 1000
+        if not self._ran:
+            # The first one starts although a cold start has left less than its limit, or none ever would; but not when
+            # the invocation has lost time since, such as on a table that did not answer.
+            needed = min(needed, self._had_ms * 0.9)
+        return remaining_ms >= needed
 
     def _delivery(self, receipt: Receipt, job_id: str, message: Message) -> Delivery:
         return Delivery(
@@ -194,18 +212,18 @@ class Worker:
         try:
             handler.handle()
         except IdempotencyPersistenceLayerError as wrapped:
-            return self._unrecorded(wrapped.__cause__, receipt, record)
+            return self._unrecorded(wrapped.__cause__, delivery, receipt, record)
         except Exception:  # noqa: BLE001, S110 - the task's own error, in the record by now, which says what follows
             pass
         self._telemetry.ended(record, receipt.sent_at, self._clock.now())
         if record.ended is State.RETRYING and record.due is not None:
             return self._returns.later(receipt, (record.due - self._clock.now()) / 1000)
         if record.ended is State.FAILED:
-            return self._bury(receipt, record.after)
-        self._follow(record.after)
+            return self._bury(delivery, receipt, record.after, named=True)
+        self._follow(delivery, record.after)
         return True
 
-    def _unrecorded(self, cause: BaseException | None, receipt: Receipt, record: JobRecord) -> bool:
+    def _unrecorded(self, cause: BaseException | None, delivery: Delivery, receipt: Receipt, record: JobRecord) -> bool:
         """What a claim or a finish that was not written means for the message."""
         match cause:
             case HandedBack(verdict=claiming.Wait() as wait):
@@ -214,7 +232,7 @@ class Worker:
             case HandedBack():
                 if record.ended is not None:
                     self._telemetry.ended(record, receipt.sent_at, self._clock.now())
-                return self._bury(receipt, record.after)
+                return self._bury(delivery, receipt, record.after, named=True)
             case LeaseLost():
                 # The winner's outcome stands; this message is its, or a copy that will find the job ended.
                 self._telemetry.handed_back("overtaken by another worker")
@@ -251,7 +269,7 @@ class Worker:
             contexts.leave(token)
             record.extra = {"usage": usage.measure()}
 
-    def _follow(self, item: Item) -> None:
+    def _follow(self, delivery: Delivery, item: Item) -> None:
         """Enqueue the follow-up an ended record names, and note that in the record.
 
         Raises:
@@ -260,8 +278,14 @@ class Worker:
         target = item.get("follow_up")
         if target is None:
             return
-        options = Options(id=follow_up_id(item), tenant=item.get("tenant"))
-        producer().send(Order(target, follow_up_payload(item), options))
+        try:
+            follow_up = replace(delivery.message, hops=delivery.message.hops + 1)
+            follow_up.check_hops()
+            options = Options(id=follow_up_id(item), tenant=item.get("tenant"))
+            order = Order(target, follow_up_payload(item), options, parent=delivery.job_id, hops=follow_up.hops)
+            producer().send(order)
+        except (MessageError, UnknownTask, DefinitionError, PayloadError) as wrong:
+            self._telemetry.trouble(wrong)  # it can never be enqueued; how the job itself ended stands
         with suppress(Conflict):  # redriven meanwhile: that run names its own
             self._store.apply(followed(item))
 
@@ -288,15 +312,18 @@ class Worker:
                 return self._returns.later(receipt, (item.get("lease_until", now) + 1000 - now) / 1000)
             if state is not State.FAILED:
                 item = {}  # the record is another message's: nothing follows from this one
-        return self._bury(receipt, item)
+            elif adopted := claiming.adoption(item, delivery):
+                with suppress(Conflict):  # it was redriven meanwhile
+                    self._store.apply(adopted)
+        return self._bury(delivery, receipt, item, named=False)
 
-    def _bury(self, receipt: Receipt, item: Item) -> bool:
+    def _bury(self, delivery: Delivery, receipt: Receipt, item: Item, *, named: bool) -> bool:
         try:
-            self._follow(item)
+            self._follow(delivery, item)
         except (Unavailable, Refused) as trouble:
             self._telemetry.trouble(trouble)
             return self._returns.linger(receipt)
-        return self._returns.bury(receipt)
+        return self._returns.bury(receipt, named=named)
 
 
 class _Batch(BatchProcessor):

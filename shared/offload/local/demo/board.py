@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Self
 
 from rich.live import Live
 from rich.table import Table
@@ -30,7 +30,7 @@ class Board:
         self._said: dict[str, str] = {}
         self._live = Live(console=console, refresh_per_second=8, transient=True) if console.is_terminal else None
 
-    def __enter__(self) -> Board:
+    def __enter__(self) -> Self:
         """Begin to show."""
         if self._live:
             self._live.start()

@@ -1,0 +1,140 @@
+"""One synth for all: the repository's own tasks and a few that use every setting, in a process of its own."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+REPOSITORY = Path(__file__).resolve().parents[2]
+
+TASKS = {
+    "leaf": "from offload import task\n\n@task\ndef leaf() -> None: ...\n",
+    "alert": """
+from offload import task
+
+@task(enqueues=("*",))
+def alert(job: str = "") -> None: ...
+""",
+    "nightly": """
+from offload import Allow, Cron, Every, Retry, task
+
+@task(
+    retry=Retry(max_attempts=3), timeout="15m", batch_size=4, max_concurrency=7, memory=512,
+    priorities=("high", "default"), result_ttl="36h", enqueues=("leaf",), on_failure="alert",
+    environment={"GREETING": "hello"},
+    allow=(Allow("s3:GetObject", "{bucket}/reports/*"), Allow("dynamodb:Scan", "{table}")),
+    schedules=(
+        Every("5m", payload={"name": 'a "quoted" \\\\ name'}),
+        Cron("0 2 * * *", payload={"name": "<b>bold</b>"}),
+        Cron("0 3 * * MON-FRI", timezone="Europe/Oslo"),
+        Cron("0 4 1 * *", enabled=False, payload={"name": "æøå <time>"}),
+    ),
+)
+def nightly(name: str = "") -> None: ...
+""",
+}
+
+SYNTH = """
+import json, sys, zipfile
+from pathlib import Path
+
+root, out, context = Path(sys.argv[1]), sys.argv[2], json.loads(sys.argv[3])
+import app
+from infra.bundles import Bundle
+
+class Empty:
+    importable = {}
+
+    def bundle(self, task, importable=()):
+        self.importable[task] = list(importable)
+        path = root / f"{task}.zip"
+        zipfile.ZipFile(path, "w").writestr("empty", "")
+        return Bundle(path, f"{len(self.importable):064d}")
+
+app.build(root, bundler=Empty(), outdir=out, context=context).synth()
+loaded = sorted({name.partition(".")[0] for name in sys.modules})
+Path(out, "seen.json").write_text(json.dumps({"modules": loaded, "importable": Empty.importable}))
+"""
+
+
+def clean_environment() -> dict[str, str]:
+    """No credentials, no docker, no AWS settings: synth needs none."""
+    kept = {name: value for name, value in os.environ.items() if not name.startswith(("AWS_", "CDK_", "OFFLOAD_"))}
+    library = os.pathsep.join((str(REPOSITORY / "shared"), str(REPOSITORY)))
+    return {**kept, "PYTHONPATH": library, "JSII_SILENCE_WARNING_END_OF_LIFE_NODE_VERSION": "1"}
+
+
+@pytest.fixture(scope="session")
+def assembly(tmp_path_factory):
+    """The folder of the synthesised app, for stage prod."""
+    root = tmp_path_factory.mktemp("project")
+    shutil.copytree(REPOSITORY / "functions", root / "functions", ignore=shutil.ignore_patterns("__pycache__"))
+    for name, source in TASKS.items():
+        (root / "functions" / name).mkdir()
+        (root / "functions" / name / "handler.py").write_text(source)
+    flags = json.loads((REPOSITORY / "cdk.json").read_text())["context"]
+    context = {**flags, "stage": "prod", "alarm_email": "ops@example.org", "python": "3.13"}
+    out = root / "cdk.out"
+    command = [sys.executable, "-c", SYNTH, str(root), str(out), json.dumps(context)]
+    done = subprocess.run(command, cwd=root, env=clean_environment(), capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    return out
+
+
+class Template:
+    """The synthesised template, as data."""
+
+    def __init__(self, text: str) -> None:
+        self.resources: dict[str, Any] = json.loads(text)["Resources"]
+
+    def all(self, kind: str) -> dict[str, dict[str, Any]]:
+        """Return the properties of all resources of a type, by logical id."""
+        return {name: item["Properties"] for name, item in self.resources.items() if item["Type"] == kind}
+
+    def one(self, kind: str, **properties: object) -> dict[str, Any]:
+        """Return the properties of the one resource of a type with these."""
+        found = [item for item in self.all(kind).values() if properties.items() <= item.items()]
+        assert len(found) == 1, (kind, properties, len(found))
+        return found[0]
+
+    def name_of(self, kind: str, **properties: object) -> str:
+        """Return the logical id of the one resource of a type with these properties."""
+        found = [name for name, item in self.all(kind).items() if properties.items() <= item.items()]
+        assert len(found) == 1, (kind, properties, found)
+        return found[0]
+
+
+@pytest.fixture(scope="session")
+def template(assembly):
+    return Template((assembly / "Offload.template.json").read_text())
+
+
+@pytest.fixture(scope="session")
+def tasks():
+    """Names of all tasks in the synthesised stack."""
+    return sorted([*(path.parent.name for path in (REPOSITORY / "functions").glob("*/handler.py")), *TASKS])
+
+
+def flat(value: Any) -> str:
+    """Write a resolved value as one text; what CloudFormation fills in becomes `<Name>` or `<Name.Attribute>`."""
+    match value:
+        case {"Ref": name}:
+            return f"<{name}>"
+        case {"Fn::GetAtt": [name, attribute]}:
+            return f"<{name}.{attribute}>"
+        case {"Fn::Join": [separator, parts]}:
+            return separator.join(map(flat, parts))
+        case _:
+            return str(value)
+
+
+def listed(value: Any) -> list[Any]:
+    """Return a policy's entry as a list."""
+    return value if isinstance(value, list) else [value]
