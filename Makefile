@@ -32,7 +32,7 @@ check: $(READY) $(CDK) ## Lint, format, types, import ladder, and the template
 	@$(BIN)/ruff format --check
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports
-	@$(MAKE) --no-print-directory synth
+	@$(MAKE) --no-print-directory synth ARGS=
 	@$(BIN)/cfn-lint 'cdk.out/*.template.json'
 
 bench: $(READY) ## Measure the handler and the client
@@ -72,7 +72,7 @@ $(READY): requirements.txt pyproject.toml
 	@python=; for each in python3.13 python3.12 python3.11 python3 python; do \
 		if "$$each" -c 'import sys; sys.exit(sys.version_info < (3, 11))' >/dev/null 2>&1; then python=$$each; break; fi; \
 	done; \
-	[ -n "$$python" ] || { echo "error: no Python >= 3.11 on PATH: install one (python3 is $$(python3 --version 2>&1))" >&2; exit 1; }; \
+	[ -n "$$python" ] || { echo "error: no Python >= 3.11 on PATH: install one (found: $$(python3 --version 2>/dev/null || echo none))" >&2; exit 1; }; \
 	echo "installing the packages of requirements.txt into $(VENV) ($$("$$python" --version))"; \
 	[ -x $(BIN)/python ] || "$$python" -m venv $(VENV) || { \
 		echo "error: $$python cannot make a virtual environment: install its venv module (Debian: python3-venv)" >&2; exit 1; }

@@ -6,11 +6,21 @@ Context (`-c name=value`): `stage` dev, prod or local; `stack` its name; `python
 
 from __future__ import annotations
 
+import os
 import sys
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 HOME = Path(__file__).resolve().parent
+
+if find_spec("aws_cdk") is None:
+    # `cdk` runs whichever python3 is first on the path; the project's packages are in its own environment.
+    PROJECT_PYTHON = HOME / ".venv" / "bin" / "python"
+    if not PROJECT_PYTHON.is_file() or Path(sys.prefix).resolve() == PROJECT_PYTHON.parent.parent.resolve():
+        sys.exit("offload: aws-cdk-lib is not installed: run `make install`")
+    os.execv(PROJECT_PYTHON, [str(PROJECT_PYTHON), *sys.argv])  # noqa: S606 - the same script, the right interpreter
+
 # Works from a fresh clone too, where the library is not installed.
 sys.path[:0] = [path for path in (str(HOME), str(HOME / "shared")) if path not in sys.path]
 

@@ -1,7 +1,7 @@
 """Runs inside a bundle: hands batches to its handler and tells what processor time each took.
 
-Started as `python -S driver.py MODULE`, so that the bundle is all there is to import. One JSON event a line on standard
-input, one JSON answer a line on standard output; what the handler prints goes to the null device.
+Started as `python -S -P driver.py MODULE`, so that the bundle is all there is to import. One JSON event a line on
+standard input, one JSON answer a line on standard output; what the handler prints goes to the null device.
 """
 
 from __future__ import annotations

@@ -68,7 +68,7 @@ class Side:
     @contextmanager
     def running(self) -> Iterator[Handler]:
         """Start the handler in a process of its own."""
-        command = [sys.executable, "-S", str(_DRIVER), self.module]
+        command = [sys.executable, "-S", "-P", str(_DRIVER), self.module]  # -P: nor is the driver's folder on the path
         variables = environment(**self.variables, PYTHONPATH=str(self.bundle))
         with subprocess.Popen(
             command, cwd=self.bundle, env=variables, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True

@@ -1,7 +1,11 @@
-"""Alarms: five a task, to one encrypted topic."""
+"""Alarms: five a task and two for each further lane, to one encrypted topic.
+
+None uses metric math: one alarm a queue says by its name which one it is, and the embedded engine knows no other.
+"""
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import aws_cdk as cdk
@@ -14,19 +18,19 @@ from aws_cdk import aws_sns_subscriptions as subscriptions
 from constructs import Construct
 
 from infra.queues import visibility_timeout
+from offload.core.durations import text
+from offload.core.manifest import DEFAULT_LANE
+from offload.core.ports import LONGEST_QUEUE_DELAY
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from aws_cdk import aws_sqs as sqs
+    from collections.abc import Iterator
 
     from infra.stages import Stage
     from infra.task_pipeline import TaskPipeline
+    from offload.core.settings import Settings
 
 _WINDOW = cdk.Duration.minutes(5)
 _NEAR_TIMEOUT = 0.9
-_PATIENCE = 900
-"""Seconds a job may wait in line before somebody should look, where its task is not itself slower than that."""
 
 
 class AlarmTopic(Construct):
@@ -74,63 +78,88 @@ class AlarmTopic(Construct):
             self.topic.add_subscription(subscriptions.EmailSubscription(stage.alarm_email))
 
 
+@dataclass(frozen=True, slots=True)
+class _Watch:
+    """One alarm: what is measured, from where on, over how many five-minute periods, and what it means."""
+
+    name: str
+    metric: cloudwatch.IMetric
+    threshold: float
+    periods: int
+    meaning: str
+    tells_end: bool = False
+
+
 def add_alarms(pipeline: TaskPipeline, topic: sns.Topic) -> None:
-    """Create a task's alarms: dead letters, oldest job, errors, throttles, near its timeout."""
-    queues = list(pipeline.lanes.values())
-    waiting = max(_PATIENCE, 2 * visibility_timeout(pipeline.settings).to_seconds())
-    function = pipeline.function
-    near = _NEAR_TIMEOUT * pipeline.settings.hard_limit * 1000
-    # Not NumberOfMessagesSent: that one does not count what SQS itself moves to a dead-letter queue.
-    depth = across([lane.dead_letters for lane in queues], "ApproximateNumberOfMessagesVisible", "SUM")
-    age = across([lane.queue for lane in queues], "ApproximateAgeOfOldestMessage", "MAX")
-    wanted: Sequence[tuple[str, cloudwatch.IMetric, float, int, str]] = (
-        ("DeadLetters", depth, 1, 1, "jobs failed for good and wait in the dead-letter queue: `offload dlq show`"),
-        (
-            "OldestJob",
-            age,
-            waiting,
-            2,
-            f"the oldest job has waited over {waiting} s: too few workers, or none succeeds",
-        ),
-        ("Errors", _sum(function.metric_errors(period=_WINDOW)), 1, 1, "a worker crashed or ran into its timeout"),
-        # Pollers retry a throttle by themselves; lasting ones mean that the account's concurrency is used up.
-        ("Throttles", _sum(function.metric_throttles(period=_WINDOW)), 1, 3, "Lambda refused to run the function"),
-        (
-            "NearTimeout",
-            function.metric_duration(period=_WINDOW, statistic="max"),
-            near,
-            1,
-            "a run took 9/10 of `timeout`",
-        ),
-    )
-    for name, metric, threshold, periods, meaning in wanted:
+    """Create a task's alarms: for each lane dead letters and oldest job, then errors, throttles, near its timeout."""
+    for watch in (*_lanes(pipeline), *_function(pipeline)):
         alarm = cloudwatch.Alarm(
             pipeline,
-            f"{name}Alarm",
-            alarm_description=f"Task {pipeline.task}: {meaning}",
-            metric=metric,
-            threshold=threshold,
-            evaluation_periods=periods,
+            f"{watch.name}Alarm",
+            alarm_description=f"Task {pipeline.task}: {watch.meaning}",
+            metric=watch.metric,
+            threshold=watch.threshold,
+            evaluation_periods=watch.periods,
             comparison_operator=cloudwatch.ComparisonOperator.GREATER_THAN_OR_EQUAL_TO_THRESHOLD,
             treat_missing_data=cloudwatch.TreatMissingData.NOT_BREACHING,  # an idle queue reports nothing
         )
         alarm.add_alarm_action(actions.SnsAction(topic))
-        if name == "DeadLetters":
-            alarm.add_ok_action(actions.SnsAction(topic))  # the others come and go; an emptied queue is worth knowing
+        if watch.tells_end:
+            alarm.add_ok_action(actions.SnsAction(topic))
 
 
-def across(queues: Sequence[sqs.Queue], metric: str, total: str, *, label: str | None = None) -> cloudwatch.IMetric:
-    """Return a queue metric over a task's lanes; `total` is `SUM` or `MAX`."""
-    single = [queue.metric(metric, period=_WINDOW, statistic="max", label=label) for queue in queues]
-    if len(single) == 1:
-        return single[0]
-    return cloudwatch.MathExpression(
-        expression=f"{total}(METRICS())",
-        using_metrics={f"m{number}": item for number, item in enumerate(single)},
-        period=_WINDOW,
-        label=label,
+def patience(settings: Settings) -> int:
+    """Return how many seconds old a job may be in its queue before somebody should look.
+
+    A queue holds what is delayed up to 15 minutes, what waits for its next attempt, and what a crashed worker left
+    until its visibility timeout; twice that sum is no longer any one of them.
+    """
+    backoff = settings.retry.bound(settings.retry.max_attempts)
+    return 2 * int(LONGEST_QUEUE_DELAY + backoff + visibility_timeout(settings).to_seconds())
+
+
+def _lanes(pipeline: TaskPipeline) -> Iterator[_Watch]:
+    for lane, queues in pipeline.lanes.items():
+        suffix, where = ("", "") if lane == DEFAULT_LANE else (lane.title().replace("_", ""), f" of lane {lane}")
+        yield _Watch(
+            f"DeadLetters{suffix}",
+            # Not NumberOfMessagesSent: that one does not count what SQS itself moves to a dead-letter queue.
+            queues.dead_letters.metric_approximate_number_of_messages_visible(period=_WINDOW, statistic="max"),
+            threshold=1,
+            periods=1,
+            meaning=f"jobs failed for good and wait in the dead-letter queue{where}: see `offload dlq`",
+            tells_end=True,
+        )
+        waiting = patience(pipeline.settings)
+        yield _Watch(
+            f"OldestJob{suffix}",
+            queues.queue.metric_approximate_age_of_oldest_message(period=_WINDOW, statistic="max"),
+            threshold=waiting,
+            periods=2,
+            meaning=f"the oldest job{where} has waited {text(waiting)}: too few workers, or none succeeds",
+        )
+
+
+def _function(pipeline: TaskPipeline) -> Iterator[_Watch]:
+    function = pipeline.function
+    yield _Watch(
+        "Errors",
+        function.metric_errors(period=_WINDOW, statistic="sum"),
+        threshold=1,
+        periods=1,
+        meaning="a worker crashed, or ran into `timeout`",
     )
-
-
-def _sum(metric: cloudwatch.Metric) -> cloudwatch.Metric:
-    return metric.with_(statistic="sum")
+    yield _Watch(
+        "Throttles",
+        function.metric_throttles(period=_WINDOW, statistic="sum"),
+        threshold=1,
+        periods=3,  # pollers try a throttled batch again by themselves; lasting throttles are the account's limit
+        meaning="Lambda refuses to run the function: the account's concurrency is used up",
+    )
+    yield _Watch(
+        "NearTimeout",
+        function.metric_duration(period=_WINDOW, statistic="max"),
+        threshold=_NEAR_TIMEOUT * pipeline.settings.hard_limit * 1000,
+        periods=1,
+        meaning="an invocation took nine tenths of `timeout`",
+    )

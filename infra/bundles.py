@@ -28,6 +28,7 @@ from infra.wheels import (
     Wheels,
     add_tree,
     compile_tree,
+    keep_newest,
     library_requirements,
     name_of,
     read_pins,
@@ -46,7 +47,7 @@ HOME = Path(__file__).resolve().parent.parent
 ROOMS = ("aws", "client", "core", "runtime")
 """Parts of the library that run inside a function."""
 
-_KEPT = 3
+_KEPT = 2
 """Archives of a task that stay in the cache, newest first; another synth may be reading the last one."""
 
 
@@ -92,9 +93,13 @@ class Bundler:
         for name in sorted(sources):
             digest.update(f"\0{name}\0".encode() + hashlib.sha256(sources[name].read_bytes()).digest())
         path = self._cache / f"{task}-{digest.hexdigest()[:16]}.zip"
-        if not path.is_file():
+        if path.is_file():
+            path.touch()  # it is in use again, so it is not forgotten next
+        else:
             self._build(path, packages, sources)
-            self._forget(task)
+            built = self._cache.glob(f"{task}-*.zip")
+            # Another task's name may begin with this one's; only the digest has no hyphen and 16 characters.
+            keep_newest((old for old in built if len(old.stem) == len(task) + 17), _KEPT)
         return Bundle(path, digest.hexdigest())
 
     def _requirements(self, folders: list[str]) -> list[str]:
@@ -130,11 +135,6 @@ class Bundler:
             with zipfile.ZipFile(archive, "a") as out:
                 add_tree(out, tree)
             archive.replace(path)
-
-    def _forget(self, task: str) -> None:
-        built = [path for path in self._cache.glob(f"{task}-*.zip") if len(path.stem) == len(task) + 17]
-        for path in sorted(built, key=lambda path: path.stat().st_mtime, reverse=True)[_KEPT:]:
-            path.unlink(missing_ok=True)
 
 
 def _ships(path: Path) -> bool:

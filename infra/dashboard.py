@@ -8,16 +8,18 @@ import aws_cdk as cdk
 from aws_cdk import aws_cloudwatch as cloudwatch
 from constructs import Construct
 
-from infra.alarms import across
 from infra.environment import METRICS
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from aws_cdk import aws_sqs as sqs
+
     from infra.stages import Stage
     from infra.task_pipeline import TaskPipeline
 
 _OUTCOMES = {"JobsSucceeded": "#2ca02c", "JobsRetried": "#ff7f0e", "JobsFailed": "#d62728"}
+_PERIOD = cdk.Duration.minutes(5)  # what SQS reports at no charge
 _QUARTER, _THIRD, _HALF = 6, 8, 12
 
 
@@ -92,7 +94,7 @@ def _row(task: TaskPipeline) -> list[cloudwatch.IWidget]:
             _QUARTER,
             [
                 _waiting(task, "waiting"),
-                across(
+                _across(
                     [lane.queue for lane in task.lanes.values()],
                     "ApproximateNumberOfMessagesNotVisible",
                     "SUM",
@@ -101,7 +103,7 @@ def _row(task: TaskPipeline) -> list[cloudwatch.IWidget]:
                 _dead(task, "dead letters"),
             ],
             right=[
-                across(
+                _across(
                     [lane.queue for lane in task.lanes.values()],
                     "ApproximateAgeOfOldestMessage",
                     "MAX",
@@ -123,14 +125,28 @@ def _row(task: TaskPipeline) -> list[cloudwatch.IWidget]:
 
 
 def _waiting(task: TaskPipeline, label: str) -> cloudwatch.IMetric:
-    return across(
+    return _across(
         [lane.queue for lane in task.lanes.values()], "ApproximateNumberOfMessagesVisible", "SUM", label=label
     )
 
 
 def _dead(task: TaskPipeline, label: str) -> cloudwatch.IMetric:
     queues = [lane.dead_letters for lane in task.lanes.values()]
-    return across(queues, "ApproximateNumberOfMessagesVisible", "SUM", label=label)
+    return _across(queues, "ApproximateNumberOfMessagesVisible", "SUM", label=label)
+
+
+def _across(queues: Sequence[sqs.Queue], metric: str, total: str, *, label: str | None = None) -> cloudwatch.IMetric:
+    """Return a queue metric over a task's lanes; `total` is `SUM` or `MAX`."""
+    single = {
+        # Ids are unique over a whole graph, and an expression reads every metric of the graph that it does not name.
+        f"q{queue.node.addr[-8:]}_{metric}": queue.metric(metric, period=_PERIOD, statistic="max", label=label)
+        for queue in queues
+    }
+    if len(single) == 1:
+        return next(iter(single.values()))
+    return cloudwatch.MathExpression(
+        expression=f"{total}([{', '.join(single)}])", using_metrics=single, period=_PERIOD, label=label
+    )
 
 
 def _graph(

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
 _TEMPLATE_LONGEST = 8192
 _UTC = ("UTC", "Etc/UTC")
+_SPECIAL = set("<>\\")
 
 
 def add_schedule(
@@ -31,8 +32,9 @@ def add_schedule(
 ) -> None:
     """Send a job to `queue` at every tick.
 
-    Rules are free but know only UTC, and take anything in `<>` for a variable. A schedule with another time zone, or
-    with a `<` in its payload, is therefore a Scheduler schedule (the first 14 million ticks a month are free too).
+    Rules are free but know only UTC, and their templates give `<`, `>` and backslashes meanings of their own. A
+    schedule with another time zone, or with one of those in its payload, is therefore a Scheduler schedule, whose
+    input is taken as it is (the first 14 million ticks a month are free there too).
 
     Args:
         scope: Where the schedule belongs.
@@ -47,10 +49,14 @@ def add_schedule(
         DefinitionError: The payload is too large for a rule.
     """
     zone = getattr(schedule, "timezone", "UTC")
-    if zones and (zone not in _UTC or "<" in json.dumps(schedule.payload)):
+    if zones and (zone not in _UTC or _SPECIAL & set(_written(schedule.payload))):
         _zoned(scope, task, index, schedule, zone=zone, queue=queue, timers=timers)
     else:
         _rule(scope, task, index, schedule, queue=queue)
+
+
+def _written(value: Any) -> str:
+    return json.dumps(value, separators=(",", ":"), ensure_ascii=False)
 
 
 def _message(task: str, index: int, schedule: Schedule, tick: str) -> dict[str, Any]:
@@ -64,8 +70,8 @@ def _message(task: str, index: int, schedule: Schedule, tick: str) -> dict[str, 
 
 
 def _rule(scope: Construct, task: str, index: int, schedule: Schedule, *, queue: sqs.Queue) -> None:
-    template = json.dumps(_message(task, index, schedule, "@tick@"), separators=(",", ":"))
-    # What looks like a variable must be the one variable: the payload's own `<` are written as JSON escapes.
+    template = _written(_message(task, index, schedule, "@tick@"))
+    # Only the embedded engine, which has no literal inputs to offer, gets here with a `<` in the payload.
     template = template.replace("<", "\\u003c").replace("@tick@", "<time>", 2)
     if len(template) > _TEMPLATE_LONGEST:
         raise DefinitionError(
@@ -114,6 +120,6 @@ def _zoned(
         target=scheduler.CfnSchedule.TargetProperty(
             arn=queue.queue_arn,
             role_arn=timers.role.role_arn,
-            input=json.dumps(message, separators=(",", ":")),
+            input=_written(message),
         ),
     ).node.add_dependency(timers)

@@ -27,11 +27,14 @@ if TYPE_CHECKING:
 
     from infra.targets import Target
 
-_RECIPE = 1
+_RECIPE = 2
 """Raise it when what this module writes changes: archives of another recipe are not used again."""
 
 CONTENTS = "bundle.json"
 """File in every archive that names the packages, their versions and the target."""
+
+_KEPT = 12
+"""Archives that stay in the cache: as many distinct sets of requirements as a project may have in use."""
 
 LAMBDA_ROOT = "/var/task"
 _EPOCH = (1980, 1, 1, 0, 0, 0)
@@ -88,11 +91,14 @@ class Wheels:
         wanted = sorted(set(requirements))
         key = json.dumps([_RECIPE, self._target.tag, self._target.wheels, self._target.bytecode, wanted, self._pins])
         path = self._cache / f"wheels-{hashlib.sha256(key.encode()).hexdigest()[:16]}.zip"
-        if not path.is_file():
+        if path.is_file():
+            path.touch()  # it is in use again, so it is not forgotten next
+        else:
             self._cache.mkdir(parents=True, exist_ok=True)
             with tempfile.TemporaryDirectory(dir=self._cache) as scratch:
                 self._build(wanted, Path(scratch) / "tree", Path(scratch) / "archive.zip")
                 (Path(scratch) / "archive.zip").replace(path)
+            keep_newest(self._cache.glob("wheels-*.zip"), _KEPT)
         return path
 
     def _build(self, requirements: list[str], tree: Path, archive: Path) -> None:
@@ -146,11 +152,18 @@ def compile_tree(tree: Path, target: Target) -> None:
     _run([target.interpreter, "-I", "-m", "compileall", *options, str(tree)])
 
 
+def keep_newest(paths: Iterable[Path], count: int) -> None:
+    """Delete all but the newest files."""
+    for path in sorted(paths, key=lambda path: path.stat().st_mtime, reverse=True)[count:]:
+        path.unlink(missing_ok=True)
+
+
 def add_tree(archive: zipfile.ZipFile, tree: Path) -> None:
     """Add every file of a folder, in order and without times, so that the same files make the same archive."""
     for path in _files(tree):
         entry = zipfile.ZipInfo(path.relative_to(tree).as_posix(), _EPOCH)
-        entry.compress_type = zipfile.ZIP_DEFLATED
+        # The SDK's service models are compressed already.
+        entry.compress_type = zipfile.ZIP_STORED if path.suffix == ".gz" else zipfile.ZIP_DEFLATED
         entry.external_attr = 0o644 << 16  # Lambda runs as another user: everything must be readable
         archive.writestr(entry, path.read_bytes())
 

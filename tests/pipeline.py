@@ -1,7 +1,7 @@
-"""A stack in this process: the real worker and client over the in-memory twins, and a stand-in for the mapping.
+"""A stack in this process: the real worker and client over the in-memory twins, with a stand-in for the mapping.
 
-`Pipeline.poll` does what an event source mapping does with one batch: receive, invoke, delete what did not fail. Time is
-virtual and every draw comes from one seed, so a run can be replayed.
+`Pipeline.poll` does what an event source mapping does with one batch: receive, invoke, delete what did not fail. Time
+is virtual and every draw comes from one seed, so a run can be replayed.
 """
 
 from __future__ import annotations
@@ -220,7 +220,7 @@ class Pipeline:
 
     def drain(self) -> None:
         """Poll every queue until nothing can be received at this moment."""
-        while any([self.poll(name, lane) for name, lanes in self.manifest.tasks.items() for lane in lanes]):
+        while sum(self.poll(name, lane) for name, lanes in self.manifest.tasks.items() for lane in lanes):
             pass
 
     def settle(self, *, most: int = 2_000) -> None:

@@ -145,6 +145,18 @@ def test_a_received_message_has_its_system_attributes(clock):
     assert queues(lambda operation, params: {}, clock).receive("q", limit=1, visibility=5) == []
 
 
+def test_a_redrive_is_left_to_sqs(clock):
+    asked = []
+    adapter = queues(lambda operation, params: asked.append((operation, params)) or {}, clock)
+    adapter.redrive("q-dlq")
+    adapter.redrive("q-dlq", rate=5)
+    source = {"SourceArn": "arn:aws:sqs:eu-north-1:123456789012:q-dlq"}
+    assert asked == [
+        ("StartMessageMoveTask", source),
+        ("StartMessageMoveTask", {**source, "MaxNumberOfMessagesPerSecond": 5}),
+    ]
+
+
 @pytest.mark.parametrize(("code", "raised"), [("ReceiptHandleIsInvalid", False), ("QueueDoesNotExist", True)])
 def test_deleting_by_an_old_receipt_is_nothing_and_any_other_trouble_is_told(clock, code, raised):
     def call(operation, params):

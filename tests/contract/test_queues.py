@@ -192,6 +192,14 @@ def test_a_message_of_one_mebibyte_is_accepted(world):
     assert len(message.body) == MIB
 
 
+def test_a_purge_leaves_nothing_hidden_or_not(world):
+    queue = world.queue()
+    world.queues.send_batch(queue, [Outgoing("a"), Outgoing("b"), Outgoing("c", delay=60)])
+    receive(world, queue, limit=1)
+    world.queues.purge(queue)
+    assert world.queues.counts(queue) == QueueCounts(0, 0, 0)
+
+
 def test_a_queue_that_is_not_there_refuses_everything(world):
     name = "no-such-queue"
     for call in (
@@ -200,6 +208,7 @@ def test_a_queue_that_is_not_there_refuses_everything(world):
         lambda: world.queues.delete(name, "receipt"),
         lambda: world.queues.change_visibility(name, "receipt", 0),
         lambda: world.queues.counts(name),
+        lambda: world.queues.purge(name),
     ):
         with pytest.raises(Refused):
             call()

@@ -31,10 +31,10 @@ from offload import Allow, Cron, Every, Retry, task
     environment={"GREETING": "hello"},
     allow=(Allow("s3:GetObject", "{bucket}/reports/*"), Allow("dynamodb:Scan", "{table}")),
     schedules=(
-        Every("5m", payload={"name": 'a "quoted" \\\\ name'}),
-        Cron("0 2 * * *", payload={"name": "<b>bold</b>"}),
+        Every("5m", payload={"name": "Åse & Bø's"}),
+        Cron("0 2 * * *", payload={"name": '<b>"bold" \\\\</b>'}),
         Cron("0 3 * * MON-FRI", timezone="Europe/Oslo"),
-        Cron("0 4 1 * *", enabled=False, payload={"name": "æøå <time>"}),
+        Cron("0 4 1 * *", enabled=False, payload={"name": "<time>"}),
     ),
 )
 def nightly(name: str = "") -> None: ...
@@ -72,6 +72,16 @@ def clean_environment() -> dict[str, str]:
 
 
 @pytest.fixture(scope="session")
+def environment():
+    return clean_environment()
+
+
+@pytest.fixture(scope="session")
+def repository():
+    return REPOSITORY
+
+
+@pytest.fixture(scope="session")
 def assembly(tmp_path_factory):
     """The folder of the synthesised app, for stage prod."""
     root = tmp_path_factory.mktemp("project")
@@ -88,6 +98,24 @@ def assembly(tmp_path_factory):
     return out
 
 
+def flat(value: Any) -> str:
+    """Write a resolved value as one text; what CloudFormation fills in becomes `<Name>` or `<Name.Attribute>`."""
+    match value:
+        case {"Ref": name}:
+            return f"<{name}>"
+        case {"Fn::GetAtt": [name, attribute]}:
+            return f"<{name}.{attribute}>"
+        case {"Fn::Join": [separator, parts]}:
+            return separator.join(map(flat, parts))
+        case _:
+            return str(value)
+
+
+def listed(value: Any) -> list[Any]:
+    """Return a policy's entry as a list."""
+    return value if isinstance(value, list) else [value]
+
+
 class Template:
     """The synthesised template, as data."""
 
@@ -97,6 +125,23 @@ class Template:
     def all(self, kind: str) -> dict[str, dict[str, Any]]:
         """Return the properties of all resources of a type, by logical id."""
         return {name: item["Properties"] for name, item in self.resources.items() if item["Type"] == kind}
+
+    @staticmethod
+    def flat(value):
+        return flat(value)
+
+    def role_of(self, task: str) -> dict[str, Any]:
+        """Return the role of a task's function."""
+        return self.one("AWS::IAM::Role", Description=f"Function of task {task}")
+
+    def statements(self, task: str) -> list[tuple[set[str], set[str], Any]]:
+        """Return actions, resources and conditions of each statement of a task's role."""
+        policies = (policy["PolicyDocument"]["Statement"] for policy in self.role_of(task)["Policies"])
+        return [
+            (set(listed(item["Action"])), {flat(arn) for arn in listed(item["Resource"])}, item.get("Condition"))
+            for statements in policies
+            for item in statements
+        ]
 
     def one(self, kind: str, **properties: object) -> dict[str, Any]:
         """Return the properties of the one resource of a type with these."""
@@ -120,21 +165,3 @@ def template(assembly):
 def tasks():
     """Names of all tasks in the synthesised stack."""
     return sorted([*(path.parent.name for path in (REPOSITORY / "functions").glob("*/handler.py")), *TASKS])
-
-
-def flat(value: Any) -> str:
-    """Write a resolved value as one text; what CloudFormation fills in becomes `<Name>` or `<Name.Attribute>`."""
-    match value:
-        case {"Ref": name}:
-            return f"<{name}>"
-        case {"Fn::GetAtt": [name, attribute]}:
-            return f"<{name}.{attribute}>"
-        case {"Fn::Join": [separator, parts]}:
-            return separator.join(map(flat, parts))
-        case _:
-            return str(value)
-
-
-def listed(value: Any) -> list[Any]:
-    """Return a policy's entry as a list."""
-    return value if isinstance(value, list) else [value]

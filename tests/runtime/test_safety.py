@@ -453,7 +453,7 @@ def test_time_that_was_lost_on_the_way_to_the_first_job_charges_nobody(stage):
     # 20 s are left of 60: b would be cut short through no fault of its own.
     assert second.record().attempt == 0
     world.settle()
-    assert work.runs == [("a", 1), ("b", 1)] or work.runs == [("b", 1), ("a", 1)]
+    assert sorted(work.runs) == [("a", 1), ("b", 1)]
 
 
 # Renewal
@@ -480,7 +480,9 @@ def test_a_message_handed_back_too_often_is_renewed_and_not_dead_lettered(stage)
     assert job.record().attempt == 1
 
 
-@pytest.mark.parametrize("body", ['{"payload": {"name": "a"}}', '{"payload": {"name": "a"}, "id": null, "enqueued_at": null}'])
+@pytest.mark.parametrize(
+    "body", ['{"payload": {"name": "a"}}', '{"payload": {"name": "a"}, "id": null, "enqueued_at": null}']
+)
 def test_a_renewed_bare_message_stays_the_same_job(stage, body):
     work = recorder(retry=Retry(max_attempts=2, base="12h", cap="12h", jitter=False))
     world = stage(work)

@@ -134,5 +134,5 @@ def _row(letter: DeadLetter) -> dict[str, Any]:
 def _body(text: str) -> Any:
     try:
         return json.loads(text)
-    except ValueError:
+    except (ValueError, RecursionError):
         return text

@@ -11,7 +11,7 @@ import click
 
 from offload.core.errors import OffloadError
 from offload.local import deploy as deployment
-from offload.local import environment, processes
+from offload.local import environment, processes, tools
 from offload.local.engine import Engine
 from offload.local.layout import Layout
 from offload.local.progress import Progress
@@ -55,6 +55,8 @@ def up(*, port: int | None, stack: str | None, state_dir: Path | None, deploys: 
     """
     with _speaking_plainly(), processes.ending_cleanly():
         engine = _engine(state_dir)
+        if deploys:
+            tools.check_node()
         with processes.holding(engine.layout.lock):
             started = engine.start(port)
             try:

@@ -16,7 +16,7 @@ json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON."
 
 def print_json(value: Any) -> None:
     """Print a value as indented JSON."""
-    click.echo(json.dumps(value, indent=2, ensure_ascii=False, default=str))
+    click.echo(_encodable(json.dumps(value, indent=2, ensure_ascii=False, default=str)))
 
 
 def print_rows(columns: Sequence[str], rows: Sequence[dict[str, Any]], *, as_json: bool, empty: str) -> None:
@@ -58,6 +58,7 @@ def print_fields(fields: dict[str, Any], *, as_json: bool) -> None:
         return
     for name, value in fields.items():
         shown = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, default=str)
+        shown = "\n".join(_plain(line) for line in shown.splitlines())
         click.echo(f"{click.style(name, bold=True)}: {shown}" if "\n" not in shown else f"{name}:\n{shown}")
 
 
@@ -69,7 +70,17 @@ def _cell(value: Any) -> str:
         return ""
     if isinstance(value, list | tuple):
         return ",".join(str(item) for item in value)
-    return str(value).replace("\t", " ").replace("\n", " ")
+    return _plain(str(value))
+
+
+def _plain(line: str) -> str:
+    """Return a line without control characters: reasons and bodies come from anyone, and a terminal obeys them."""
+    return "".join(char if char.isprintable() else " " for char in line)
+
+
+def _encodable(text: str) -> str:
+    # Half a surrogate pair, which JSON can spell, has no encoding; escaped it is what it was.
+    return text.encode("utf-8", "backslashreplace").decode()
 
 
 def _coloured(column: str, text: str) -> str:

@@ -81,16 +81,16 @@ def enqueue(
 
 
 def _payload(text: str) -> dict[str, Any]:
-    if text == "-":
-        text = sys.stdin.read()
-    elif text.startswith("@"):
-        try:
-            text = Path(text[1:]).read_text(encoding="utf-8")
-        except OSError as error:
-            raise PayloadError(f"--payload {text}: {error.strerror}") from error
     try:
-        value = json.loads(text)
-    except ValueError as error:
+        if text == "-":
+            value = json.load(sys.stdin)
+        elif text.startswith("@"):
+            value = json.loads(Path(text[1:]).read_text(encoding="utf-8"))
+        else:
+            value = json.loads(text)
+    except OSError as error:
+        raise PayloadError(f"--payload {text}: {error.strerror}") from error
+    except (ValueError, RecursionError) as error:
         raise PayloadError(f"--payload is not JSON: {error}") from error
     if not isinstance(value, dict):
         raise PayloadError("--payload must be a JSON object with the task's arguments by name")

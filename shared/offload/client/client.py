@@ -131,7 +131,7 @@ class Client:
         """
         if not isinstance(payload, dict):
             raise PayloadError(f"payload must be an object with the arguments by name, not {type(payload).__name__}")
-        return self.send(Order(task, payload, Options(**options)))
+        return self.send(Order(task, payload, Options.read(options)))
 
     def send(self, order: Order) -> JobHandle[Any]:
         """Enqueue one job; see `enqueue`."""
@@ -150,19 +150,23 @@ class Client:
         now = self.clock.now()
         handles: list[JobHandle[Any] | None] = [None] * len(orders)
         failures: dict[int, Exception] = {}
+        alone: list[int] = []
         batches: dict[str, list[tuple[int, str, Message, Outgoing]]] = {}
+        # Whatever is wrong with an order shows here, before anything is sent.
         for index, order in enumerate(orders):
-            delay = _delay(order.options)
+            queue, delay = self._queue(order), _delay(order.options)
             if order.options.key is not None or delay > LONGEST_QUEUE_DELAY:
-                try:
-                    handles[index] = self.send(order)
-                except OffloadError as error:
-                    failures[index] = error
+                alone.append(index)
                 continue
             job_id = order.options.id or new_id(self._rng)
             message = self._message(order, job_id, now)
-            outgoing = Outgoing(message.encode(), delay=_whole(delay), group=message.tenant)
-            batches.setdefault(self._queue(order), []).append((index, job_id, message, outgoing))
+            outgoing = Outgoing(message.encode(), delay=_whole(delay), group=message.group)
+            batches.setdefault(queue, []).append((index, job_id, message, outgoing))
+        for index in alone:
+            try:
+                handles[index] = self.send(orders[index])
+            except OffloadError as error:
+                failures[index] = error
         for queue, entries in batches.items():
             answers = self.queues.send_batch(queue, [entry[3] for entry in entries])
             for (index, job_id, message, outgoing), answer in zip(entries, answers, strict=True):
@@ -202,7 +206,7 @@ class Client:
         self._send(order, job_id)
         try:
             self.store.apply(Write(slot, when=((Test("job", "=", job_id),),), set={"confirmed": True}))
-        except (Conflict, Unavailable):
+        except (Conflict, Unavailable, Refused):
             _log.warning("key of job %s not confirmed; a later use of it sends the message again, harmlessly", job_id)
         return JobHandle(job_id, order.task, self, order.read_result, created=created)
 
@@ -214,7 +218,7 @@ class Client:
         if delay > LONGEST_QUEUE_DELAY:
             self.timers.send_at(job_id, queue, message.encode(), now + int(delay * 1000))
         else:
-            self.queues.send(queue, Outgoing(message.encode(), delay=_whole(delay), group=message.tenant))
+            self.queues.send(queue, Outgoing(message.encode(), delay=_whole(delay), group=message.group))
         self._record(order, job_id, message, now, delay)
 
     def _record(self, order: Order, job_id: str, message: Message, now: int, delay: float) -> None:

@@ -24,7 +24,7 @@ from typing import TYPE_CHECKING, Any
 from offload.core.delivery import NOT_STARTED, life
 from offload.core.ending import cancelled, failed
 from offload.core.jobs import Item, State, transition
-from offload.core.writes import Condition, Test, Write
+from offload.core.writes import Condition, Test, Write, holds
 
 if TYPE_CHECKING:
     from offload.core.delivery import Delivery
@@ -133,6 +133,13 @@ def _claim(
     )
 
 
+def startable(item: Item | None, delivery: Delivery, now: int, max_attempts: int) -> bool:
+    """Tell whether a delivery would start its job now, as the record stands."""
+    if holds(claim(delivery, now, now, max_attempts).when, item):
+        return True
+    return item is not None and isinstance(meet(item, delivery, now, now, max_attempts), Claim)
+
+
 def meet(item: Item, delivery: Delivery, now: int, lease_until: int, max_attempts: int) -> Verdict:
     """Decide what a delivery means whose claim the record refused; see the module's table."""
     state = State(item["state"])
@@ -212,7 +219,7 @@ def _lost(item: Item, delivery: Delivery, now: int, *, when: Condition) -> Write
     attempt = item.get("attempt", 0)
     error = {
         "type": "WorkerLost",
-        "message": "the worker was killed, timed out or ran out of memory, or could not reach the table to say how it went",
+        "message": "the worker was killed, timed out or ran out of memory, or could not record how the run ended",
         "traceback": "",
         "attempt": attempt,
     }

@@ -30,6 +30,7 @@ class CurrentJob(Protocol):
 
         Raises:
             LeaseLost: Another worker holds the job now; stop.
+            ValueError: Not a finite number.
         """
 
     @property

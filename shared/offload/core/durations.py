@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import math
 import re
+import sys
 from datetime import timedelta
 
 from offload.core.errors import DefinitionError
@@ -12,6 +12,7 @@ _ACCEPTED = "a number of seconds, a timedelta, or a text such as '30s', '5m', '4
 
 Duration = str | int | float | timedelta
 
+_LONGEST = 3650 * 86400
 _UNITS = {"ms": 0.001, "s": 1, "m": 60, "h": 3600, "d": 86400, "w": 604800}
 _PART = re.compile(r"(\d+(?:\.\d+)?)(ms|s|m|h|d|w)")
 
@@ -23,7 +24,7 @@ def seconds(value: Duration, *, field: str, least: float = 0, most: float | None
         value: A number (seconds), a timedelta, or a text of numbers with units `ms s m h d w`.
         field: The setting's name, for the error.
         least: Smallest allowed value in seconds, inclusive.
-        most: Largest allowed value in seconds, inclusive.
+        most: Largest allowed value in seconds, inclusive; ten years when None.
 
     Returns:
         Seconds.
@@ -32,9 +33,9 @@ def seconds(value: Duration, *, field: str, least: float = 0, most: float | None
         DefinitionError: Not a duration, or out of range; names the field and what it takes.
     """
     total = _parse(value, field)
-    if total < least or (most is not None and total > most):
-        upper = f" and at most {text(most)}" if most is not None else ""
-        msg = f"{field}={value!r} is out of range: give at least {text(least)}{upper}"
+    most = _LONGEST if most is None else most
+    if not least <= total <= most:
+        msg = f"{field}={value!r} is out of range: give at least {text(least)} and at most {text(most)}"
         raise DefinitionError(msg)
     return total
 
@@ -42,7 +43,7 @@ def seconds(value: Duration, *, field: str, least: float = 0, most: float | None
 def _parse(value: Duration, field: str) -> float:
     if isinstance(value, timedelta):
         return value.total_seconds()
-    if isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value):
+    if isinstance(value, int | float) and not isinstance(value, bool) and abs(value) <= sys.float_info.max:
         return float(value)
     if isinstance(value, str):
         compact = value.strip().lower().replace(" ", "")

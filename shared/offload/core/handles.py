@@ -67,6 +67,7 @@ class JobHandle(Generic[R]):
             JobExpired: It expired before it could start.
             ResultTimeout: It has not ended yet; it goes on.
             ResultExpired: Its result is past `result_ttl`.
+            PayloadError: Its result is not of the annotated type.
         """
         job = self.wait(timeout)
         job.raise_unless_succeeded()

@@ -5,6 +5,7 @@ The body is a JSON object. `payload` is required; every other field is optional 
 
 from __future__ import annotations
 
+import hashlib
 import json
 import re
 from dataclasses import dataclass, field, replace
@@ -12,14 +13,18 @@ from typing import Any
 
 from offload.core.clock import epoch_ms
 from offload.core.errors import DefinitionError, MessageError
-from offload.core.producing import check_job_id
+from offload.core.producing import JOB_ID, check_job_id
 
 VERSION = 1
 MOST_HOPS = 50
 """Longest chain of tasks that enqueue tasks. Lambda's own guard (about 16) is switched off for our functions."""
 
 
+REMEMBERED = 50
+"""Ids in `renewed`, 36 bytes each: days of an outage in which no worker can tell the record of them."""
+
 _LONGEST_TEXT = 256
+_GROUP = re.compile(r"[!-~]{1,128}")
 _UNSENDABLE = re.compile("[\ud800-\udfff\ufffe\uffff]")
 
 
@@ -66,6 +71,13 @@ class Message:
                 body[name] = value
         return compact(body, allow_nan=False)
 
+    @property
+    def group(self) -> str | None:
+        """The fairness group as SQS takes it: a tenant with blanks or beyond ASCII goes by its hash."""
+        if not self.tenant or _GROUP.fullmatch(self.tenant):
+            return self.tenant or None
+        return hashlib.sha256(self.tenant.encode()).hexdigest()
+
     def check_hops(self) -> None:
         """Refuse a message that stands at the end of too long a chain.
 
@@ -106,12 +118,11 @@ class Message:
         hops = data.get("hops", 0)
         if isinstance(hops, bool) or not isinstance(hops, int) or hops < 0:
             raise MessageError("hops must be a whole number of at least 0")
-        renewed = data.get("renewed")
         return cls(
             payload=payload,
             payload_ref=ref,
             hops=hops,
-            renewed=tuple(item for item in renewed if isinstance(item, str)) if isinstance(renewed, list) else (),
+            renewed=_renewed(data),
             id=_job_id(data, "id"),
             parent=_job_id(data, "parent"),
             expires_at=_time(data, "expires_at"),
@@ -137,6 +148,13 @@ def job_id_of(body: str) -> str | None:
         return _job_id(data, "id") if isinstance(data, dict) else None
     except (ValueError, RecursionError, MessageError):
         return None
+
+
+def _renewed(data: dict[str, Any]) -> tuple[str, ...]:
+    # Only workers write this field, so nothing in it is worth refusing a message for.
+    value = data.get("renewed")
+    listed = value if isinstance(value, list) else []
+    return tuple(item for item in listed if isinstance(item, str) and JOB_ID.fullmatch(item))[-REMEMBERED:]
 
 
 def _job_id(data: dict[str, Any], name: str) -> str | None:

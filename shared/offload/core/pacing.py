@@ -10,13 +10,16 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from offload.core.delivery import NOT_STARTED, in_states, life
+from offload.core.delivery import life
 from offload.core.jobs import DAY_MS, Item, State
 from offload.core.writes import Test, Write
 
 if TYPE_CHECKING:
     from offload.core.delivery import Delivery
     from offload.core.settings import RateLimit
+
+
+_SEEN = ("state", "updated_at", "lease")
 
 
 def idle(task: str, limit: RateLimit, now: int) -> Write:
@@ -38,11 +41,15 @@ def slot(item: Item, limit: RateLimit) -> int:
     return int(item["tat"]) - limit.burst * _interval_ms(limit)
 
 
-def hold(delivery: Delivery, slot_at: int, now: int) -> Write:
-    """Note a job's reserved slot in its record, so that it does not reserve another when it comes back."""
+def hold(delivery: Delivery, item: Item | None, slot_at: int, now: int) -> Write:
+    """Note a job's reserved slot in its record, so that it does not reserve another when it comes back.
+
+    Refused when the record has changed since it was read as `item`.
+    """
+    same = [Test("id", "absent")] if item is None else [Test(name, "=", item[name]) for name in _SEEN if name in item]
     return Write(
         delivery.job_id,
-        when=(*NOT_STARTED, *in_states(State.RETRYING)),
+        when=(tuple(same),),
         set={"slot_at": slot_at, "updated_at": now, "ttl": life(max(now, slot_at))},
         default={"state": State.PENDING.value, "attempt": 0, **delivery.facts},
     )

@@ -7,7 +7,7 @@ explicitly, the worker's own inside a function, or one built from the environmen
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING, Any, Protocol
 
 from offload.core.durations import Duration, seconds
@@ -50,6 +50,20 @@ class Options:
             ):
                 msg = f"{name}={value!r} must be a printable text of 1 to {_TEXT_LONGEST} characters"
                 raise DefinitionError(msg)
+
+    @classmethod
+    def read(cls, given: dict[str, Any]) -> Options:
+        """Take options by name.
+
+        Raises:
+            DefinitionError: One is unknown or wrong; names it.
+        """
+        known = [item.name for item in fields(cls)]
+        unknown = set(given) - set(known)
+        if unknown:
+            msg = f"unknown option {min(unknown)!r}: choose from {', '.join(known)}"
+            raise DefinitionError(msg)
+        return cls(**given)
 
     def check_lane(self, task: str, lanes: Sequence[str]) -> None:
         """Refuse a priority the task does not declare."""
@@ -139,7 +153,7 @@ def enqueue(task: str, payload: dict[str, Any], **options: Any) -> JobHandle[Any
         DefinitionError: An option is wrong.
         Unavailable: The queue did not accept the job; nothing was enqueued.
     """
-    return producer().send(Order(task, payload, Options(**options)))
+    return producer().send(Order(task, payload, Options.read(options)))
 
 
 def use(client: Producer | None) -> None:

@@ -49,7 +49,7 @@ def load_task(name: str, root: Path) -> Task[Any, Any]:
     shown = f"{PACKAGE}/{name}/{MODULE}.py"
     try:
         module = importlib.import_module(f"{PACKAGE}.{name}.{MODULE}")
-    except Exception as error:  # whatever a user's module raises at import is reported with its path
+    except (Exception, SystemExit) as error:  # whatever a user's module raises at import is reported with its path
         msg = f"{shown} does not import: {type(error).__name__}: {error}"
         raise DefinitionError(msg) from error
     own = [value for value in vars(module).values() if isinstance(value, Task) and value.__module__ == module.__name__]

@@ -18,6 +18,7 @@ from offload.core.durations import Duration, seconds
 from offload.core.errors import DefinitionError
 
 _DAYS = ("SUN", "MON", "TUE", "WED", "THU", "FRI", "SAT")
+_MONTHS = ("JAN", "FEB", "MAR", "APR", "MAY", "JUN", "JUL", "AUG", "SEP", "OCT", "NOV", "DEC")
 _ALIASES = {
     "@hourly": "0 * * * *",
     "@daily": "0 0 * * *",
@@ -74,15 +75,15 @@ class Cron:
         fields = self._five().upper().split()
         if len(fields) != 5:  # noqa: PLR2004 - the five fields of cron
             self._refuse("give exactly five fields (no seconds)")
-        minute, hour, day, month, weekday = fields
-        if "*" not in (day[:1], weekday[:1]):
-            self._refuse(
-                "day-of-month and day-of-week are both set, which EventBridge cannot express: use two schedules"
-            )
+        minute, hour, day, month = (_plain(part) for part in fields[:4])
+        weekday = fields[4]
+        if "*" not in (day, weekday):
+            # Cron runs at either of two such days, or at both together when one begins with a star.
+            self._refuse("day-of-month and day-of-week are both set, which EventBridge cannot express")
         if "L" in weekday and "#" not in weekday:
             weekday = self._last_weekday(weekday)
-        elif weekday[:1] == "*" and weekday != "*":
-            self._refuse("a step over day-of-week has no EventBridge equivalent: list the days")
+        elif "#" in weekday and "," in weekday:
+            self._refuse("EventBridge takes one '#' and nothing beside it: use two schedules")
         elif weekday != "*":
             weekday = ",".join(self._weekday_part(part) for part in weekday.split(","))
         if weekday == "*":
@@ -100,27 +101,55 @@ class Cron:
         if not all(_DAY_TOKEN.fullmatch(end) for end in ends):
             self._refuse(f"day-of-week {part!r} is not 0-7 or SUN-SAT")
         names = [_DAYS[int(end) % 7] if end.isdigit() else end for end in ends]
-        if len(names) == 2 and _DAYS.index(names[0]) > _DAYS.index(names[1]):  # noqa: PLR2004 - a range has two ends
-            first, last = (_DAYS.index(name) for name in names)
-            # EventBridge's week starts on SUN, so a range over Saturday is written out.
-            return ",".join(_DAYS[n % 7] for n in range(first, last + 8))
+        if len(names) == 2 and ends[1] == "7":  # noqa: PLR2004 - a range has two ends
+            # EventBridge's week starts on SUN, so a range that ends there is written out.
+            first = 7 if ends[0] == "7" else _DAYS.index(names[0])
+            return ",".join(dict.fromkeys(_DAYS[n % 7] for n in range(first, 8)))
         return (f"{_DAYS.index(names[0]) + 1}" if nth else "-".join(names)) + nth
 
     def _last_weekday(self, weekday: str) -> str:
-        match = re.fullmatch(r"([0-7]|SUN|MON|TUE|WED|THU|FRI|SAT)L", weekday)
-        if match is None:
-            self._refuse(f"day-of-week {weekday!r} is not understood: write FRIL or 5L for the last Friday")
-        token = match[1]
-        return f"{(int(token) % 7 if token.isdigit() else _DAYS.index(token)) + 1}L"
+        if re.fullmatch(r"[0-7]L", weekday) is None:
+            self._refuse(
+                f"day-of-week {weekday!r} is not understood: write 5L for the last Friday, and nothing beside it"
+            )
+        return f"{int(weekday[0]) % 7 + 1}L"
 
     def _refuse(self, why: str) -> NoReturn:
         msg = f"schedules: Cron({self.expression!r}): {why}"
         raise DefinitionError(msg)
 
     def next_runs(self, after: datetime, count: int = 1) -> list[datetime]:
-        """Return the next `count` run times after an aware moment."""
-        runs = CronSim(self._five(), after.astimezone(ZoneInfo(self.timezone)))
-        return [next(runs) for _ in range(count)]
+        """Return the next `count` run times after an aware moment, as EventBridge runs them.
+
+        It goes by the clock on the wall: a time that a spring-forward skips does not run that day, and one that an
+        autumn shift repeats runs the first time.
+        """
+        zone = ZoneInfo(self.timezone)
+        start = after.astimezone(UTC)
+        walls = CronSim(self._five(), after.astimezone(zone).replace(tzinfo=UTC))
+        runs: list[datetime] = []
+        while len(runs) < count:
+            wall = next(walls)
+            run = wall.replace(tzinfo=zone)
+            moment = run.astimezone(UTC)
+            if moment > start and moment.astimezone(zone).replace(tzinfo=UTC) == wall:
+                runs.append(run)
+        return runs
+
+
+def _plain(field_text: str) -> str:
+    """Write steps over a range out as a list: AWS documents steps from a start only, such as `5/15`."""
+    return ",".join(_listed(part) for part in field_text.split(","))
+
+
+def _listed(part: str) -> str:
+    match = re.fullmatch(r"(\w+)-(\w+)/(\d+)", part)
+    if match is None:
+        return part
+    first, last = (_MONTHS.index(end) + 1 if end in _MONTHS else int(end) for end in match.groups()[:2])
+    if first == last:
+        return f"{first}/{match[3]}"  # so does cronsim read it
+    return ",".join(str(n) for n in range(first, last + 1, int(match[3])))
 
 
 @dataclass(frozen=True, slots=True)

@@ -172,6 +172,11 @@ class Settings:
             if not isinstance(lane, str) or not _NAME.fullmatch(lane):
                 msg = f"priorities={lane!r} must be names of lower-case letters, digits and underscores"
                 raise DefinitionError(msg)
+            if lane == "dlq":
+                msg = (
+                    "priorities='dlq' would name a lane's queue like the task's dead-letter queue: choose another name"
+                )
+                raise DefinitionError(msg)
         if "default" not in self.priorities or len(set(self.priorities)) != len(self.priorities):
             msg = f"priorities={self.priorities!r} must name 'default' and each lane once"
             raise DefinitionError(msg)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import inspect
 import json
-from typing import TYPE_CHECKING, Any, NotRequired, get_type_hints
+from typing import TYPE_CHECKING, Any, NotRequired, Optional, get_type_hints
 
 from pydantic import ConfigDict, PydanticSchemaGenerationError, PydanticUserError, TypeAdapter, ValidationError
 from pydantic_core import PydanticSerializationError
@@ -19,7 +19,8 @@ from offload.core.errors import DefinitionError, PayloadError
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-_CONFIG = ConfigDict(extra="forbid", ser_json_bytes="base64", val_json_bytes="base64", arbitrary_types_allowed=False)
+_WRITING = ConfigDict(ser_json_bytes="base64", val_json_bytes="base64", ser_json_inf_nan="strings")
+_CONFIG = ConfigDict(extra="forbid", arbitrary_types_allowed=False, **_WRITING)
 _make_typed_dict: Any = TypedDict  # the type checker knows only the class statement
 _BY_NAME = (inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY)
 
@@ -58,12 +59,15 @@ class Signature:
         payload = _make_typed_dict(f"{name}_payload", fields)
         payload.__pydantic_config__ = _CONFIG
         self._payload: TypeAdapter[dict[str, Any]] = self._adapter(payload, "parameters")
-        returned = hints.get("return", Any)
-        self._result: TypeAdapter[Any] = self._adapter(returned, "return annotation")
+        self._returned = hints.get("return", Any)
+        self._result: TypeAdapter[Any] = self._adapter(self._returned, "return annotation")
+        self._shown = payload
 
     def _adapter(self, kind: Any, what: str) -> TypeAdapter[Any]:
+        # pydantic heeds how bytes and NaN are to be written only at the root, where a model may not be told; as
+        # something optional it may.
         try:
-            return TypeAdapter(kind)
+            return TypeAdapter(Optional[kind], config=_WRITING)  # noqa: UP045 - `|` is not known to every annotation
         except (PydanticSchemaGenerationError, PydanticUserError, TypeError) as error:
             msg = f"task {self._name!r}: its {what} cannot be written as JSON: {str(error).splitlines()[0]}"
             raise DefinitionError(msg) from error
@@ -121,12 +125,20 @@ class Signature:
             raise PayloadError(msg) from error
 
     def read_result(self, text: str) -> Any:
-        """Read a result's JSON text back into the annotated type."""
-        return self._result.validate_json(text)
+        """Read a result's JSON text back into the annotated type.
+
+        Raises:
+            PayloadError: The task returned something else, or is annotated otherwise by now.
+        """
+        try:
+            return self._result.validate_json(text)
+        except ValidationError as error:
+            msg = f"{self._name}: the result is not what the task is annotated to return: {self._wrong(error)}"
+            raise PayloadError(msg) from error
 
     def schema(self) -> dict[str, Any]:
         """Return the payload's JSON schema, with the defaults of optional parameters where JSON has them."""
-        schema = self._payload.json_schema()
+        schema = TypeAdapter(self._shown).json_schema()
         for name, parameter in self._signature.parameters.items():
             if parameter.default is not inspect.Parameter.empty and name in schema.get("properties", {}):
                 try:
@@ -138,4 +150,4 @@ class Signature:
 
     def result_schema(self) -> dict[str, Any]:
         """Return the result's JSON schema."""
-        return self._result.json_schema(mode="serialization")
+        return TypeAdapter(self._returned).json_schema(mode="serialization")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import inspect
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Generic, ParamSpec, TypeVar, overload
 
 from offload.core.errors import DefinitionError
@@ -103,12 +103,7 @@ class Task(Generic[P, R]):
         """Enqueue with Celery's spelling: `countdown` is `delay`, the rest as in `options`."""
         if countdown is not None:
             options.setdefault("delay", countdown)
-        unknown = set(options) - {item.name for item in fields(Options)}
-        if unknown:
-            known = ", ".join(item.name for item in fields(Options))
-            msg = f"apply_async: unknown option {min(unknown)!r}: choose from countdown, {known}"
-            raise DefinitionError(msg)
-        return Bound(self, Options(**options)).send(tuple(args), dict(kwargs or {}))
+        return Bound(self, Options.read(options)).send(tuple(args), dict(kwargs or {}))
 
     def delay_many(self, calls: Iterable[Any]) -> list[JobHandle[R]]:
         """Enqueue many jobs, ten messages a request.

@@ -45,5 +45,6 @@ def list_jobs(client: Client, *, task: str | None = None, state: State | None = 
         for key in index_keys(name, wanted)
         for item in client.store.find(key, limit=limit)
     )
-    newest = heapq.nlargest(limit, found, key=lambda item: int(item.get("idx_at", 0)))
+    # By the last change: a scheduled job's place in its own partition is its start, which lies in the future.
+    newest = heapq.nlargest(limit, found, key=lambda item: int(item.get("updated_at", 0)))
     return [Job.read(item) for item in newest]

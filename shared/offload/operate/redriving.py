@@ -6,10 +6,10 @@ import json
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from offload.core.errors import DefinitionError, Refused
+from offload.core.errors import DefinitionError, MessageError, Refused
 from offload.core.fingerprint import fingerprint
 from offload.core.manifest import dead_letter_name, queue_name
-from offload.core.messages import job_id_of
+from offload.core.messages import Message, compact, job_id_of
 from offload.core.ports import Outgoing
 
 if TYPE_CHECKING:
@@ -159,13 +159,8 @@ def _selected(client: Client, message: Received, job_id: str, selection: Selecti
 def _again(message: Received) -> Outgoing:
     """Return the message to send: the same body, and the job's id in it, which a bare message got from SQS."""
     try:
-        body = json.loads(message.body)
-    except (ValueError, RecursionError):
+        read = Message.decode(message.body)
+    except MessageError:
         return Outgoing(message.body)
-    if not isinstance(body, dict):
-        return Outgoing(message.body)
-    tenant = body.get("tenant")
-    if job_id_of(message.body) is None and "id" not in body:
-        body = {**body, "id": message.message_id}
-        return Outgoing(json.dumps(body, separators=(",", ":")), group=tenant if isinstance(tenant, str) else None)
-    return Outgoing(message.body, group=tenant if isinstance(tenant, str) else None)
+    body = message.body if read.id is not None else compact({**json.loads(message.body), "id": message.message_id})
+    return Outgoing(body, group=read.group)

@@ -29,6 +29,8 @@ def build() -> Worker:
     queues = SqsQueues(signed.caller("sqs"), account=manifest.account, region=manifest.region)
     blobs = S3Blobs(manifest.bucket)
     task = load_task(os.environ["OFFLOAD_TASK"], Path(os.environ.get("LAMBDA_TASK_ROOT", ".")))
+    if task.is_async:
+        import asyncio  # noqa: F401 - now rather than at the first job; `powertools` keeps it away from all others
     producing.build_with(lambda: _producer(manifest, store, queues, blobs))
     return Worker(
         task,

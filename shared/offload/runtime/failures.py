@@ -6,6 +6,7 @@ import traceback
 from typing import Any
 
 _MESSAGE, _TRACEBACK = 1_000, 4_000
+_ABOVE = ("offload.runtime", "aws_lambda_powertools", "asyncio", "contextlib")
 
 
 def describe(error: BaseException, attempt: int) -> dict[str, Any]:
@@ -29,13 +30,12 @@ def explain(wrong: Exception) -> dict[str, Any]:
 
 
 def _user_frames(error: BaseException) -> Any:
-    # The worker's own frames stand above the task's and tell its author nothing.
-    frame = first = error.__traceback__
-    while frame is not None:
-        if frame.tb_frame.f_globals.get("__name__", "").startswith("offload.runtime"):
-            first = frame.tb_next
+    # The frames above the task's tell its author nothing. Those below may be the worker's too: a soft limit, say, is
+    # raised by it from wherever the task is, which is what its author wants to know.
+    frame = error.__traceback__
+    while frame is not None and frame.tb_frame.f_globals.get("__name__", "").startswith(_ABOVE):
         frame = frame.tb_next
-    return first
+    return frame
 
 
 def _printable(text: str) -> str:

@@ -5,28 +5,24 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from offload.core import pacing
-from offload.core.claiming import EARLY_MS
+from offload.core.claiming import EARLY_MS, startable
 from offload.core.errors import Unavailable
-from offload.core.jobs import State
 from offload.core.writes import Conflict
 
 if TYPE_CHECKING:
     from offload.core.delivery import Delivery
-    from offload.core.jobs import Item
     from offload.core.ports import JobStore
     from offload.core.settings import RateLimit
 
-_WAITING = (State.PENDING, State.SCHEDULED, State.RETRYING)
 
-
-def slot_for(delivery: Delivery, limit: RateLimit, store: JobStore, now: int) -> int | None:
+def slot_for(delivery: Delivery, limit: RateLimit, store: JobStore, now: int, max_attempts: int) -> int | None:
     """Return when a job may start, reserving a slot if it has none; None when it may start now.
 
-    A job that cannot start anyway (it runs, it has ended, its backoff is not over) reserves nothing: the claim that
+    A job that would not start anyway (it runs, it has ended, its backoff is not over) reserves nothing: the claim that
     follows deals with it.
     """
     item = store.get(delivery.job_id)
-    if item is not None and (State(item["state"]) not in _WAITING or _backs_off(item, now)):
+    if not startable(item, delivery, now, max_attempts):
         return None
     reserved = item.get("slot_at") if item is not None else None
     slot = _reserve(delivery.task, limit, store, now) if reserved is None else int(reserved)
@@ -34,14 +30,10 @@ def slot_for(delivery: Delivery, limit: RateLimit, store: JobStore, now: int) ->
         return None
     if reserved is None:
         try:
-            store.apply(pacing.hold(delivery, slot, now))
+            store.apply(pacing.hold(delivery, item, slot, now))
         except Conflict:
             return None  # it changed state meanwhile: the claim will see
     return slot
-
-
-def _backs_off(item: Item, now: int) -> bool:
-    return item["state"] == State.RETRYING.value and item.get("next_at", 0) > now + EARLY_MS
 
 
 def _reserve(task: str, limit: RateLimit, store: JobStore, now: int) -> int:

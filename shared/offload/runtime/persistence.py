@@ -108,7 +108,7 @@ class JobRecord(BasePersistenceLayer):
         lease_until = now + remaining_time_in_millis + _GRACE_MS
         limit = self._task.settings.rate_limit
         if limit is not None:
-            slot = slot_for(self._delivery, limit, self._store, now)
+            slot = slot_for(self._delivery, limit, self._store, now, attempts)
             if slot is not None:
                 raise HandedBack(claiming.Wait(slot, "waits for the rate limit"))
         write = claiming.claim(self._delivery, now, lease_until, attempts)

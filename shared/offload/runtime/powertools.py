@@ -3,7 +3,7 @@
 Three of its imports cost more CPU at every cold start than the rest of it together, for things no worker uses. Each is
 kept away only while the module that asks for it is loaded; whoever imports it afterwards gets the real one, whole.
 
-- `utilities.idempotency` imports its DynamoDB layer, and with it boto3 (0.5 s), as soon as any of its modules is
+- `utilities.idempotency` imports its DynamoDB layer, and with it boto3 (150 ms), as soon as any of its modules is
   loaded; the job record is our idempotency record. The package stands in without having run its `__init__`.
 - `utilities.batch` loads the pydantic models of every AWS event (a fifth of our import) to name four of them in an
   annotation, if it finds pydantic loaded. It is to find none: a placeholder of its own takes their place.

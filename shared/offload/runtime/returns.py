@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from offload.core.errors import MessageError, Refused, Unavailable
-from offload.core.messages import Message, compact, job_id_of
+from offload.core.messages import REMEMBERED, Message, compact, job_id_of
 from offload.core.ports import LONGEST_QUEUE_DELAY, Outgoing
 
 if TYPE_CHECKING:
@@ -24,9 +24,6 @@ _LONGEST_VISIBILITY = 43_200
 _LATEST_BACKOFF = 900
 _RENEW_BEFORE = 2
 """A message this close to its queue's `maxReceiveCount` is sent anew rather than handed back once more."""
-
-_REMEMBERED = 50
-"""Ids a renewed message carries, 36 bytes each: days of an outage in which no worker can tell the record of it."""
 
 
 @dataclass(slots=True)
@@ -115,7 +112,7 @@ class Returns:
         """
         waits = min(math.ceil(delay), LONGEST_QUEUE_DELAY)
         try:
-            renewed = Message.decode(receipt.body).renewed
+            message = Message.decode(receipt.body)
         except MessageError:
             self._visible_in(receipt, waits)  # it can only be rejected, so there is nothing to save
             return False
@@ -123,8 +120,8 @@ class Returns:
         for name, value in (("id", receipt.message_id), ("enqueued_at", receipt.sent_at)):
             if body.get(name) is None:  # null stands for absent
                 body[name] = value
-        body["renewed"] = [*renewed, receipt.message_id][-_REMEMBERED:]
-        copy = Outgoing(compact(body), delay=waits, group=body.get("tenant"))
+        body["renewed"] = [*message.renewed, receipt.message_id][-REMEMBERED:]
+        copy = Outgoing(compact(body), delay=waits, group=message.group)
         try:
             self._queues.send(receipt.queue, copy)
         except (Unavailable, Refused) as trouble:

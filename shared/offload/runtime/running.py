@@ -17,6 +17,18 @@ _PACE_MS = 1_000
 """Least time between two progress writes, and between two looks at whether a cancel was asked for."""
 
 
+_LONGEST_STAGE = 200
+_LARGEST = 1e15
+
+
+def _number(value: float) -> float:
+    """Return a number the record can hold: a wrong one must fail here, not the write that ends the run."""
+    number = value if type(value) is int else float(value)
+    if not abs(number) <= _LARGEST:
+        raise ValueError(f"progress takes finite numbers, not {value!r}")
+    return number
+
+
 class RunningJob:
     """One run of a job; implements `CurrentJob`."""
 
@@ -36,7 +48,12 @@ class RunningJob:
     def progress(self, current: float, total: float | None = None, *, stage: str | None = None) -> None:
         """Say how far the job is; see `CurrentJob.progress`."""
         now = self._clock.now()
-        said = {"current": current, "total": total, "stage": stage, "at": now}
+        said = {
+            "current": _number(current),
+            "total": None if total is None else _number(total),
+            "stage": None if stage is None else str(stage)[:_LONGEST_STAGE],
+            "at": now,
+        }
         self._said = {name: value for name, value in said.items() if value is not None}
         if now - self._written_at < _PACE_MS:
             return  # the write that ends the run carries what was said last

@@ -43,11 +43,12 @@ class Board:
         if self._live:
             self._live.stop()
 
-    def show(self, jobs: dict[str, Job], seconds: float) -> None:
+    def show(self, jobs: dict[str, Job], buried: set[str], seconds: float) -> None:
         """Show where the jobs stand.
 
         Args:
             jobs: Records by job id, as far as there are any.
+            buried: Ids of the jobs whose message lies in a dead-letter queue.
             seconds: Since they were enqueued.
         """
         if self._live:
@@ -58,12 +59,13 @@ class Board:
                 job = jobs.get(trial.job_id)
                 state = job.state if job else "PENDING"
                 attempt = str(job.attempt) if job and job.attempt else ""
-                table.add_row(trial.task, trial.title, _coloured(state), attempt, progress_of(job))
+                way = _way(trial, job, buried) if job else ""
+                table.add_row(trial.task, trial.title, _coloured(state), attempt, way)
             self._live.update(table)
             return
         for trial in self._trials:
             job = jobs.get(trial.job_id)
-            said = f"{job.state} {progress_of(job)}".strip() if job else ""
+            said = f"{job.state} {_way(trial, job, buried)}".strip() if job else ""
             if said and self._said.get(trial.job_id) != said:
                 self._said[trial.job_id] = said
                 line = f"  {seconds:5.1f} s  {trial.task:<16} {trial.title:<36} {said}"
@@ -95,6 +97,14 @@ def progress_of(job: Job | None) -> str:
     current, total = job.progress.get("current"), job.progress.get("total")
     counted = "" if current is None else f"{current}" if total is None else f"{current}/{total}"
     return f"{counted} {job.progress.get('stage') or ''}".strip()
+
+
+def _way(trial: Trial, job: Job, buried: set[str]) -> str:
+    """Tell how far a job has come: its progress, or its message's way to the dead-letter queue."""
+    if not (trial.expected.dead_letter and job.state.terminal):
+        return progress_of(job)
+    # SQS moves it by itself once it was received too often; the embedded engine looks about once a second.
+    return "and in the DLQ" if job.id in buried else "and on its way to the DLQ"
 
 
 def _coloured(state: str) -> str:

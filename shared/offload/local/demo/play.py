@@ -11,7 +11,7 @@ from offload.aws import sdk
 from offload.client import Client
 from offload.core.clock import SystemClock
 from offload.core.errors import UnknownJob
-from offload.local import environment, processes
+from offload.local import environment, processes, tools
 from offload.local.demo import trials
 from offload.local.demo.board import Board
 from offload.local.demo.receiver import receiving
@@ -51,6 +51,7 @@ def play(layout: Layout, *, progress: Progress, console: Console, clock: Clock |
     Raises:
         LocalError: The set-up failed.
     """
+    tools.check_node()
     own = replace(layout, state=layout.state.with_name("demo"))
     engine = Engine(own, progress=progress)
     with processes.holding(own.lock):
@@ -80,20 +81,21 @@ def _watch(client: Client, enqueued: Sequence[Trial], console: Console, clock: C
                 if known is None or not known.state.terminal:
                     with contextlib.suppress(UnknownJob):
                         jobs[trial.job_id] = client.job(trial.job_id)
+            waited = {
+                trial.task
+                for trial in enqueued
+                if trial.expected.dead_letter
+                and trial.job_id not in buried
+                and trial.job_id in jobs
+                and jobs[trial.job_id].state.terminal
+            }
+            buried |= {letter.job_id for task in sorted(waited) for letter in list_dead_letters(client, task)}
             passed = time.monotonic() - began
-            board.show(jobs, passed)
+            board.show(jobs, buried, passed)
             ended = all(trial.job_id in jobs and jobs[trial.job_id].state.terminal for trial in enqueued)
-            if ended:
-                buried |= _dead(client, enqueued)
-            verdicts = [
-                Verdict.of(trial, jobs.get(trial.job_id), dead_letter=trial.job_id in buried) for trial in enqueued
-            ]
             missing = any(trial.expected.dead_letter and trial.job_id not in buried for trial in enqueued)
             if (ended and not missing) or passed > PATIENCE:
-                return verdicts
+                return [
+                    Verdict.of(trial, jobs.get(trial.job_id), dead_letter=trial.job_id in buried) for trial in enqueued
+                ]
             clock.sleep(_LOOK)
-
-
-def _dead(client: Client, enqueued: Sequence[Trial]) -> set[str]:
-    tasks = sorted({trial.task for trial in enqueued if trial.expected.dead_letter})
-    return {letter.job_id for task in tasks for letter in list_dead_letters(client, task)}

@@ -1,0 +1,35 @@
+from __future__ import annotations
+
+import pytest
+
+from offload import Refused, UnknownTask
+from offload.core.manifest import Manifest, dead_letter_name, parameter_name, queue_name
+
+MANIFEST = Manifest("s", "1", "eu-west-1", "jobs", "bucket", {"work": ["default", "high"]}, {"group": "g", "role": "r"})
+
+
+def test_what_is_written_is_read():
+    assert Manifest.load(MANIFEST.dump()) == MANIFEST
+
+
+def test_fields_of_a_later_deploy_are_ignored():
+    assert Manifest.load(MANIFEST.dump()[:-1] + ',"colour":"red"}') == MANIFEST
+
+
+@pytest.mark.parametrize("text", ["{}", '{"version": 2}', '{"version": "1"}'])
+def test_another_version_is_refused(text):
+    with pytest.raises(Refused, match="another version"):
+        Manifest.load(text)
+
+
+def test_an_unknown_task_is_told_with_those_there_are():
+    assert MANIFEST.lanes("work") == ["default", "high"]
+    with pytest.raises(UnknownTask, match="task 'wrok' is not deployed in stack 's': it has work"):
+        MANIFEST.lanes("wrok")
+
+
+def test_names():
+    assert parameter_name("s") == "/offload/s/manifest"
+    assert queue_name("s", "work") == "s-work"
+    assert queue_name("s", "work", "high") == "s-work-high"
+    assert dead_letter_name("s", "work", "high") == "s-work-high-dlq"

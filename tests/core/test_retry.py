@@ -1,0 +1,89 @@
+from __future__ import annotations
+
+import random
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from offload import DefinitionError, Permanent, Retry, RetryLater
+from offload.core.retry import Again, GiveUp
+
+FIXED = Retry(max_attempts=4, base="10s", cap="1m", jitter=False)
+SOME = Retry(max_attempts=4, on=(OSError,), never=(FileNotFoundError,), base="10s", jitter=False)
+
+
+@pytest.mark.parametrize(
+    ("retry", "error", "attempt", "then"),
+    [
+        (FIXED, ValueError(), 1, Again(10)),
+        (FIXED, ValueError(), 2, Again(20)),
+        (FIXED, ValueError(), 3, Again(40)),
+        (FIXED, ValueError(), 4, GiveUp("exhausted")),
+        (FIXED, ValueError(), 5, GiveUp("exhausted")),
+        (FIXED, Permanent("no"), 1, GiveUp("permanent")),
+        (FIXED, Permanent("no"), 4, GiveUp("permanent")),
+        (FIXED, SystemExit(), 1, GiveUp("not retried")),
+        (FIXED, RetryLater(delay="5m"), 1, Again(300)),
+        (FIXED, RetryLater(delay=0), 1, Again(0)),
+        (FIXED, RetryLater(), 2, Again(20)),
+        (FIXED, RetryLater(delay="5m"), 4, GiveUp("exhausted")),
+        (SOME, ConnectionError(), 1, Again(10)),
+        (SOME, FileNotFoundError(), 1, GiveUp("not retried")),
+        (SOME, ValueError(), 1, GiveUp("not retried")),
+        (SOME, RetryLater(delay=7), 1, Again(7)),
+        (SOME, Permanent("no"), 1, GiveUp("permanent")),
+        (Retry(max_attempts=1), ValueError(), 1, GiveUp("exhausted")),
+        (Retry(max_attempts=99, base="1s", cap="12h", jitter=False), ValueError(), 98, Again(43_200)),
+        (Retry(base=0, jitter=False), ValueError(), 1, Again(0)),
+    ],
+)
+def test_what_follows_a_failed_attempt(retry, error, attempt, then):
+    assert retry.decide(error, attempt, random.Random(1)) == then
+
+
+@given(st.integers(1, 99), st.integers(0, 2**32))
+def test_jitter_is_drawn_from_the_whole_bound(attempt, seed):
+    retry = Retry(max_attempts=100, base="2s", cap="5m")
+    decision = retry.decide(ValueError(), attempt, random.Random(seed))
+    assert 0 <= decision.delay <= min(300, 2 * 2 ** (attempt - 1))
+    assert decision == retry.decide(ValueError(), attempt, random.Random(seed))
+
+
+def test_jitter_is_full():
+    rng = random.Random(3)
+    drawn = [Retry(base="100s").decide(ValueError(), 1, rng).delay for _ in range(2000)]
+    assert min(drawn) < 2
+    assert max(drawn) > 98
+    assert sum(drawn) / 2000 == pytest.approx(50, abs=3)
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        ({"max_attempts": 0}, "retry.max_attempts=0"),
+        ({"max_attempts": 101}, "retry.max_attempts=101"),
+        ({"max_attempts": 2.5}, "retry.max_attempts=2.5"),
+        ({"max_attempts": True}, "retry.max_attempts=True"),
+        ({"base": "soon"}, "retry.base='soon'"),
+        ({"base": -1}, "retry.base=-1"),
+        ({"cap": "13h"}, "retry.cap='13h'"),
+        ({"on": "OSError"}, "retry.on takes exception classes"),
+        ({"on": (OSError(),)}, "retry.on takes exception classes"),
+        ({"never": (int,)}, "retry.never takes exception classes"),
+    ],
+)
+def test_a_wrong_policy_is_refused_where_it_is_written(given, said):
+    with pytest.raises(DefinitionError) as refused:
+        Retry(**given)
+    assert said in str(refused.value)
+
+
+def test_one_class_or_a_list_will_do():
+    assert Retry(on=OSError).on == Retry(on=[OSError]).on == (OSError,)
+
+
+@pytest.mark.parametrize("delay", ["soon", -1, float("nan")])
+def test_a_wrong_delay_is_refused_where_it_is_raised(delay):
+    with pytest.raises(DefinitionError, match="delay="):
+        RetryLater(delay=delay)

@@ -1,0 +1,57 @@
+"""Environment variables and reach: what is refused at synth instead of at the deploy."""
+
+import pytest
+
+from infra import environment
+from infra.reach import importable, reachable
+from offload import DefinitionError
+from offload.core.manifest import Manifest
+from offload.core.settings import Settings
+
+
+def manifest(*tasks):
+    return Manifest(
+        stack="offload",
+        account="<account>",
+        region="<region>",
+        table="<table>",
+        bucket="<bucket>",
+        tasks={name: ["default"] for name in tasks},
+        timers={"group": "offload", "role": "<role>"},
+    )
+
+
+def test_the_environment_holds_the_part_of_the_manifest_a_task_needs():
+    built = environment.build("one", Settings(), manifest("one", "two", "three"), ["two"])
+    assert sorted(Manifest.load(built["OFFLOAD_MANIFEST"]).tasks) == ["one", "two"]
+
+
+def test_too_large_an_environment_is_refused_with_its_size():
+    settings = Settings(environment={"BIG": "x" * 4000})
+    with pytest.raises(DefinitionError, match=r"task 'one': its environment may take \d+ bytes of Lambda's 4096"):
+        environment.build("one", settings, manifest("one"), [])
+
+
+def test_forty_tasks_fit():
+    names = [f"task_with_a_name_of_some_length_{number}" for number in range(40)]
+    environment.build(names[0], Settings(enqueues=("*",)), manifest(*names), names)
+
+
+def test_the_workers_own_variables_cannot_be_set():
+    with pytest.raises(DefinitionError, match="environment sets OFFLOAD_TASK"):
+        environment.build("one", Settings(environment={"OFFLOAD_TASK": "two"}), manifest("one"), [])
+
+
+def test_reach_is_what_is_declared_and_what_follows():
+    settings = {"a": Settings(enqueues=("b",), on_failure="c"), "b": Settings(), "c": Settings(enqueues=("*",))}
+    assert reachable("a", settings) == ["b", "c"]
+    assert importable("a", settings) == ["b"]
+    assert reachable("b", settings) == []
+    assert importable("c", settings) == ["a", "b", "c"]
+
+
+@pytest.mark.parametrize("setting", [{"enqueues": ("gone",)}, {"on_success": "gone"}, {"on_failure": "gone"}])
+def test_a_task_that_does_not_exist_is_named(setting):
+    (name,) = setting
+    with pytest.raises(DefinitionError, match=rf"task 'a': {name}='gone': no such task; found a"):
+        reachable("a", {"a": Settings(**setting)})

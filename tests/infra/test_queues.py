@@ -1,0 +1,53 @@
+"""Every queue of every task."""
+
+import pytest
+
+DAY = 86_400
+
+
+@pytest.fixture(scope="module")
+def queues(template):
+    return {item["QueueName"]: item for item in template.all("AWS::SQS::Queue").values()}
+
+
+def test_each_lane_has_its_queue_and_its_own_dead_letter_queue(queues, tasks):
+    expected = {f"offload-{task}" for task in tasks} | {"offload-nightly-high"}
+    assert set(queues) == expected | {f"{name}-dlq" for name in expected}
+
+
+def test_messages_stay_hidden_for_six_timeouts(queues, template, tasks):
+    for task in tasks:
+        timeout = template.one("AWS::Lambda::Function", FunctionName=f"offload-{task}")["Timeout"]
+        assert queues[f"offload-{task}"]["VisibilityTimeout"] >= 6 * timeout
+
+
+def test_dead_letters_outlive_the_messages_of_their_queue(queues):
+    for name in (name for name in queues if not name.endswith("-dlq")):
+        kept, dead = queues[name]["MessageRetentionPeriod"], queues[f"{name}-dlq"]["MessageRetentionPeriod"]
+        assert (kept, dead) == (7 * DAY, 14 * DAY)
+
+
+def test_a_queue_redrives_to_its_own_dead_letter_queue_which_takes_from_it_alone(queues, template):
+    for name in (name for name in queues if not name.endswith("-dlq")):
+        dead = template.name_of("AWS::SQS::Queue", QueueName=f"{name}-dlq")
+        policy = queues[name]["RedrivePolicy"]
+        assert template.flat(policy["deadLetterTargetArn"]) == f"<{dead}.Arn>"
+        allowed = queues[f"{name}-dlq"]["RedriveAllowPolicy"]
+        assert allowed["redrivePermission"] == "byQueue"
+        assert [template.flat(arn).rpartition(":")[2] for arn in allowed["sourceQueueArns"]] == [name]
+
+
+def test_receives_are_a_backstop_above_the_attempts(queues):
+    assert queues["offload-nightly"]["RedrivePolicy"]["maxReceiveCount"] == 3 + 10
+    assert queues["offload-nightly-high"]["RedrivePolicy"]["maxReceiveCount"] == 3 + 10
+
+
+def test_queues_are_encrypted_and_refuse_plain_connections(queues, template):
+    assert all(queue["SqsManagedSseEnabled"] is True for queue in queues.values())
+    guarded = set()
+    for policy in template.all("AWS::SQS::QueuePolicy").values():
+        for statement in policy["PolicyDocument"]["Statement"]:
+            if statement["Effect"] == "Deny" and statement["Condition"] == {"Bool": {"aws:SecureTransport": "false"}}:
+                assert statement["Action"] == "sqs:*"
+                guarded |= {template.flat(queue) for queue in policy["Queues"]}
+    assert guarded == {f"<{name}>" for name in template.all("AWS::SQS::Queue")}

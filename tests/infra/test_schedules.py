@@ -1,0 +1,83 @@
+"""Static schedules: what they send is a message of the contract with an id that follows from the tick."""
+
+import json
+
+import pytest
+
+from offload.core.messages import Message
+
+TICK = "2026-11-21T02:00:00Z"
+
+
+def rules(template):
+    return {
+        item["Description"]: item
+        for item in template.all("AWS::Events::Rule").values()
+        if item["Description"].startswith("Task nightly")
+    }
+
+
+def sent(rule):
+    """Render a target's input as EventBridge does: `<name>` is replaced by the event's value."""
+    (target,) = rule["Targets"]
+    transformer = target["InputTransformer"]
+    assert transformer["InputPathsMap"] == {"time": "$.time"}
+    assert len(transformer["InputTemplate"]) <= 8192
+    return transformer["InputTemplate"].replace("<time>", TICK)
+
+
+def test_utc_schedules_are_rules(template):
+    rule = rules(template)["Task nightly, schedule 0"]
+    assert (rule["ScheduleExpression"], rule["State"]) == ("rate(5 minutes)", "ENABLED")
+    message = Message.decode(sent(rule))
+    assert message.payload == {"name": "Åse & Bø's"}
+    assert message.id == f"cron:nightly:0:{TICK}"
+    assert message.task == "nightly"
+    assert message.enqueued_at == 1_795_226_400_000
+
+
+def test_every_rule_sends_a_message_of_the_contract(template):
+    for rule in template.all("AWS::Events::Rule").values():
+        body = sent(rule)
+        assert not set(body) & set("<>\\")  # they mean something in a rule's template
+        assert isinstance(json.loads(body)["payload"], dict)
+        assert Message.decode(body).id.endswith(TICK)
+
+
+def test_rules_may_send_to_their_queue_and_only_they(template):
+    queue = template.name_of("AWS::SQS::Queue", QueueName="offload-nightly")
+    (rule,) = (name for name, item in template.all("AWS::Events::Rule").items() if item in rules(template).values())
+    found = [
+        statement
+        for policy in template.all("AWS::SQS::QueuePolicy").values()
+        for statement in policy["PolicyDocument"]["Statement"]
+        if statement["Effect"] == "Allow" and template.flat(statement["Resource"]) == f"<{queue}.Arn>"
+    ]
+    (statement,) = found
+    assert statement["Principal"] == {"Service": "events.amazonaws.com"}
+    assert template.flat(statement["Condition"]["ArnEquals"]["aws:SourceArn"]) == f"<{rule}.Arn>"
+
+
+@pytest.mark.parametrize(
+    ("index", "expression", "zone", "state", "payload"),
+    [
+        (1, "cron(0 2 * * ? *)", "UTC", "ENABLED", {"name": '<b>"bold" \\</b>'}),
+        (2, "cron(0 3 ? * MON-FRI *)", "Europe/Oslo", "ENABLED", {}),
+        (3, "cron(0 4 1 * ? *)", "UTC", "DISABLED", {"name": "<time>"}),
+    ],
+)
+def test_zones_and_special_characters_make_scheduler_schedules(template, index, expression, zone, state, payload):
+    schedule = template.one("AWS::Scheduler::Schedule", Description=f"Task nightly, schedule {index}")
+    assert schedule["GroupName"] == "offload"
+    assert (schedule["ScheduleExpression"], schedule["ScheduleExpressionTimezone"]) == (expression, zone)
+    assert schedule["State"] == state
+    message = Message.decode(schedule["Target"]["Input"].replace("<aws.scheduler.scheduled-time>", TICK))
+    assert message.payload == payload
+    assert message.id == f"cron:nightly:{index}:{TICK}"
+
+
+def test_schedules_send_to_the_default_lane(template):
+    queue = template.name_of("AWS::SQS::Queue", QueueName="offload-nightly")
+    targets = [item["Target"]["Arn"] for item in template.all("AWS::Scheduler::Schedule").values()]
+    targets += [item["Targets"][0]["Arn"] for item in rules(template).values()]
+    assert {template.flat(arn) for arn in targets} == {f"<{queue}.Arn>"}

@@ -1,0 +1,174 @@
+"""What an operator sees and does: dead letters looked at without being taken, brought back, jobs listed."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from offload import DefinitionError, Permanent, Retry, State, Unavailable, UnknownTask, task
+from offload.core.fingerprint import fingerprint
+from offload.operate.dead_letters import find_dead_letter, list_dead_letters
+from offload.operate.listing import list_jobs
+from offload.operate.queues import list_queues
+from offload.operate.redriving import Selection, redrive
+
+
+@task(priorities=("default", "high"), retry=Retry(max_attempts=1), batch_size=10)
+def work(name: str = "", fail: bool = True) -> str:
+    if fail:
+        raise Permanent(f"no account {len(name)}: {name!r}")
+    return name
+
+
+@task
+def other() -> None: ...
+
+
+@pytest.fixture
+def world(stage):
+    return stage(work, other)
+
+
+def fail_some(world, number, lane="default"):
+    jobs = [work.options(priority=lane).delay(str(n)) for n in range(number)]
+    world.settle()
+    world.clock.advance(60)
+    return jobs
+
+
+def test_looking_takes_nothing_and_sees_all(world):
+    jobs = fail_some(world, 25)
+    for _ in range(2):
+        letters = list_dead_letters(world.client, "work", limit=100)
+        assert {letter.job_id for letter in letters} == {job.id for job in jobs}
+        assert len(letters) == 25
+        assert all(message.visible_at <= world.clock.now() for message in world.dead("work"))
+    assert letters[0].reason.startswith("Permanent: no account 1")
+    assert len(list_dead_letters(world.client, "work", limit=7)) == 7
+
+
+def test_lanes_have_their_own(world):
+    fail_some(world, 1)
+    fail_some(world, 2, "high")
+    lanes = [letter.lane for letter in list_dead_letters(world.client, "work", limit=10)]
+    assert sorted(lanes) == ["default", "high", "high"]
+
+
+def test_one_is_found_by_either_id(world):
+    (job,) = fail_some(world, 1)
+    by_job = find_dead_letter(world.client, "work", job.id)
+    assert by_job == find_dead_letter(world.client, "work", by_job.message_id)
+    assert find_dead_letter(world.client, "work", "missing") is None
+
+
+def test_what_was_looked_at_is_put_back_though_the_look_failed(world):
+    fail_some(world, 3)
+    world.store.fail("get", Unavailable("throttled"), skip=1)
+    with pytest.raises(Unavailable):
+        list_dead_letters(world.client, "work")
+    assert all(message.visible_at <= world.clock.now() for message in world.dead("work"))
+
+
+def test_a_selection_is_brought_back_with_its_history(world):
+    jobs = fail_some(world, 5)
+    wanted = {jobs[1].id, jobs[3].id}
+    done = redrive(world.client, "work", Selection(ids=wanted))
+    assert {job_id for job_id, _ in done.moved} == wanted
+    assert done.kept == 3
+    world.settle()
+    assert [job.record().redrives for job in jobs] == [0, 1, 0, 1, 0]
+    assert len(world.dead("work")) == 5
+
+
+def test_a_kind_of_error_is_brought_back(world):
+    jobs = fail_some(world, 2)
+    world.send("no json", "work")
+    world.settle()
+    world.clock.advance(60)
+    kind = fingerprint(jobs[0].record().error)
+    assert kind == fingerprint(jobs[1].record().error)
+    done = redrive(world.client, "work", Selection(fingerprint=kind))
+    assert (len(done.moved), done.kept) == (2, 1)
+
+
+def test_a_dry_run_changes_nothing(world):
+    fail_some(world, 12)
+    before = json.dumps([(message.message_id, message.body) for message in world.dead("work")])
+    done = redrive(world.client, "work", dry_run=True)
+    assert len(done.moved) == 12
+    assert json.dumps([(message.message_id, message.body) for message in world.dead("work")]) == before
+    assert all(message.visible_at <= world.clock.now() for message in world.dead("work"))
+
+
+@pytest.mark.parametrize("died", ["send", "delete"])
+def test_a_redrive_that_dies_loses_nothing_and_runs_nothing_twice(world, died):
+    jobs = fail_some(world, 5)
+    world.queues.fail(died, Unavailable("down"), skip=2)
+    with pytest.raises(Unavailable):
+        redrive(world.client, "work", Selection(ids={job.id for job in jobs}))
+    world.clock.advance(901)
+    redrive(world.client, "work", Selection(ids={job.id for job in jobs}))
+    world.settle()
+    assert all(job.record().redrives >= 1 for job in jobs)
+    assert {json.loads(message.body)["id"] for message in world.dead("work")} == {job.id for job in jobs}
+
+
+def test_a_redrive_keeps_to_its_rate(world):
+    jobs = fail_some(world, 5)
+    begin = world.clock.now()
+    redrive(world.client, "work", Selection(ids={job.id for job in jobs}), rate=2)
+    assert world.clock.now() - begin >= 2_500
+    for rate in (0, -1, 501):
+        with pytest.raises(DefinitionError, match="rate="):
+            redrive(world.client, "work", rate=rate)
+
+
+def test_the_same_failure_has_one_name():
+    error = {
+        "type": "ValueError",
+        "message": "no account 17: 'ann'",
+        "traceback": '  File "/a/b/handler.py", line 5, in f\n',
+    }
+    same = {
+        "type": "ValueError",
+        "message": "no account 4: 'bob'",
+        "traceback": '  File "/c/b/handler.py", line 9, in f\n',
+    }
+    assert fingerprint(error) == fingerprint(same)
+    assert len(fingerprint(error)) == 8
+    for change in ({"type": "KeyError"}, {"message": "another"}, {"traceback": ""}):
+        assert fingerprint({**error, **change}) != fingerprint(error)
+    assert fingerprint({}) == fingerprint({"type": ""})
+
+
+@pytest.mark.parametrize("state", [State.RUNNING, State.SUCCEEDED, State.PENDING])
+def test_only_what_is_indexed_is_listed(world, state):
+    with pytest.raises(DefinitionError, match=f"state={state}: only FAILED, RETRYING, SCHEDULED are indexed"):
+        list_jobs(world.client, state=state)
+
+
+def test_jobs_are_listed_newest_first_within_the_limit(world):
+    jobs = []
+    for _ in range(12):
+        jobs += fail_some(world, 1)
+    listed = list_jobs(world.client, task="work", state=State.FAILED, limit=5)
+    assert [job.id for job in listed] == [job.id for job in jobs[::-1]][:5]
+    assert list_jobs(world.client, task="other") == []
+
+
+def test_every_queue_has_its_numbers(world):
+    fail_some(world, 2)
+    work.options(delay="1m").delay()
+    states = {(state.task, state.lane): state for state in list_queues(world.client)}
+    assert set(states) == {("work", "default"), ("work", "high"), ("other", "default")}
+    default = states["work", "default"]
+    assert (default.waiting, default.in_flight, default.delayed, default.dead) == (0, 0, 1, 2)
+
+
+@pytest.mark.parametrize(
+    "look", [list_dead_letters, list_queues, redrive, lambda client, name: list_jobs(client, task=name)]
+)
+def test_an_unknown_task_is_told(world, look):
+    with pytest.raises(UnknownTask, match="task 'wrok' is not deployed"):
+        look(world.client, "wrok")

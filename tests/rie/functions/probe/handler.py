@@ -1,0 +1,44 @@
+"""A task that behaves as it is told to."""
+
+from __future__ import annotations
+
+import os
+import sys
+import time
+from pathlib import Path
+from typing import Literal
+
+from offload import Retry, SoftTimeLimitExceeded, current_job, task
+
+HEAVY = {"asyncio", "boto3", "botocore.session", "aws_lambda_powertools.utilities.parser", "pydantic"}
+
+
+@task(timeout="3s", soft_timeout="2s", retry=Retry(max_attempts=3, base="30s", jitter=False))
+def probe(
+    do: Literal["return", "raise", "exit", "sleep", "hang", "look", "list"] = "return", seconds: float = 0
+) -> str:
+    """Return, fail, end the process, take a while, ignore every limit, or tell where it runs and what is loaded."""
+    match do:
+        case "raise":
+            raise ValueError("as it was told to")
+        case "exit":
+            raise SystemExit(3)
+        case "sleep":
+            time.sleep(seconds)
+        case "hang":
+            if current_job().attempt == 1:
+                _hang(seconds)
+        case "look":
+            return f"{Path(os.environ['LAMBDA_TASK_ROOT']).resolve()} {Path(__file__).resolve()}"
+        case "list":
+            return " ".join(sorted(HEAVY & set(sys.modules)))
+    return f"attempt {current_job().attempt}"
+
+
+def _hang(seconds: float) -> None:
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
+        try:
+            time.sleep(end - time.monotonic())
+        except SoftTimeLimitExceeded:
+            continue
