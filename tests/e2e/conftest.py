@@ -73,7 +73,7 @@ def _copy(folder: Path) -> Path:
     (ROOT / ".offload").mkdir(exist_ok=True)
     (folder / ".offload").mkdir()
     for installed in (ROOT / ".offload").iterdir():
-        if installed.name != "local":
+        if installed.name == "bundles" or installed.name.startswith("engine-py"):
             (folder / ".offload" / installed.name).symlink_to(installed)
     shutil.copytree(Path(__file__).parent / "functions", folder / "functions", dirs_exist_ok=True)
     for path, code in EXAMPLE.findall((ROOT / "README.md").read_text(encoding="utf-8")):

@@ -3,13 +3,13 @@
 import boto3
 import pytest
 from moto import mock_aws
-from offload.core.context import enter, leave
-from offload.core.manifest import Manifest
 
 import functions
 from functions.deliver_webhook import handler as deliver_webhook
 from functions.export_report import rows
 from functions.send_email import handler as send_email
+from offload.core.context import enter, leave
+from offload.core.manifest import Manifest
 
 BUCKET = "offload-files"
 

@@ -1,11 +1,11 @@
 from functools import partial
 
 import pytest
-from offload import PayloadError, Permanent
-from offload.core.clock import SystemClock
 
 from functions.cleanup_expired import handler
 from functions.cleanup_expired.handler import Cleanup, CleanupError, cleanup_expired
+from offload import PayloadError, Permanent
+from offload.core.clock import SystemClock
 
 BUCKET = "offload-files"
 DAY = 86_400_000

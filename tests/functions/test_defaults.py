@@ -3,11 +3,11 @@ import subprocess
 import sys
 
 import pytest
-from offload import Permanent
-from offload.core.registry import discover, find_root
 
 import functions
 from functions.send_email.handler import send_email
+from offload import Permanent
+from offload.core.registry import discover, find_root
 
 NAMES = ["cleanup_expired", "deliver_webhook", "export_report", "resize_image", "send_email"]
 

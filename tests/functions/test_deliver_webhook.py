@@ -13,11 +13,11 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
-from offload import PayloadError, Permanent, RetryLater
 
 from functions.deliver_webhook import handler, target
 from functions.deliver_webhook.handler import Delivery, DeliveryError, deliver_webhook
 from functions.deliver_webhook.signature import verify
+from offload import PayloadError, Permanent, RetryLater
 
 SECRET = "whsec_1"
 

@@ -10,11 +10,11 @@ from boto3.dynamodb.types import Binary
 from botocore.exceptions import ClientError
 from hypothesis import given
 from hypothesis import strategies as st
-from offload import PayloadError, Permanent
 
 from functions.export_report import handler, rows
 from functions.export_report.csvfile import FORMULA, CsvFile, cell
 from functions.export_report.handler import JsonLines, Report, Table, export_report
+from offload import PayloadError, Permanent
 
 BUCKET = "offload-files"
 

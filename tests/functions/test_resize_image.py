@@ -5,11 +5,11 @@ from io import BytesIO
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from offload import PayloadError, Permanent
 from PIL import Image, ImageCms
 
 from functions.resize_image import handler, picture
 from functions.resize_image.handler import resize_image
+from offload import PayloadError, Permanent
 
 BUCKET = "offload-files"
 

@@ -7,10 +7,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from moto.core import DEFAULT_ACCOUNT_ID
 from moto.ses.models import ses_backends
-from offload import PayloadError, Permanent
 
 from functions.send_email.handler import REFUSED, Receipt, send_email, ses
 from functions.send_email.mailbox import mailbox, one_line
+from offload import PayloadError, Permanent
 
 SENDER = "Shop <shop@example.org>"
 

@@ -50,7 +50,8 @@ def client(service: str, **overrides: Any) -> Any:
     try:
         with _building:
             if _session is None:
-                _session = boto3.session.Session()
+                # boto3 reads AWS_DEFAULT_REGION only; AWS_REGION is what the other SDKs and Lambda go by.
+                _session = boto3.session.Session(region_name=os.environ.get("AWS_REGION"))
             return _session.client(service, config=config.merge(given) if given else config, **overrides)
     except (BotoCoreError, ValueError) as error:
         raise _translate(service, "client", error) from error
