@@ -214,3 +214,30 @@ def test_a_delay_beyond_fifteen_minutes_becomes_a_one_time_schedule(stack):
     assert job.status() is State.SCHEDULED
     schedules = sdk.client("scheduler").list_schedules(GroupName=stack.client.manifest.timers["group"])["Schedules"]
     assert [entry["Name"] for entry in schedules].count(job.id) == 1
+
+
+def test_a_dead_letter_is_brought_back_with_fresh_attempts_and_its_history(stack):
+    job = stack.client.enqueue("doomed", {"how": "permanent"})
+    job.wait(timeout=PATIENCE)
+    until(lambda: job.id in [row["job_id"] for row in listed(stack, "dlq", "list", "doomed")])
+    done = stack.offload("dlq", "redrive", "doomed", "--id", job.id, "--json")
+    assert done.returncode == 0, done.stderr
+    assert [moved["job_id"] for moved in json.loads(done.stdout)["moved"]] == [job.id]
+    until(lambda: job.record().redrives == 1 and job.status() is State.FAILED)
+    record = job.record()
+    assert record.attempt == 1
+    states = [entry["state"] for entry in record.history]
+    assert states == ["PENDING", "RUNNING", "FAILED", "RUNNING", "FAILED"]
+
+
+def listed(stack, *arguments):
+    shown = stack.offload(*arguments, "--json")
+    assert shown.returncode == 0, shown.stderr
+    return json.loads(shown.stdout)
+
+
+def until(holds, timeout=PATIENCE):
+    deadline = time.monotonic() + timeout
+    while not holds():
+        assert time.monotonic() < deadline, "it did not come to pass"
+        time.sleep(0.3)
