@@ -404,7 +404,7 @@ def test_every_verb_that_prints_data_has_json():
 
 def test_as_a_program():
     environment = {**os.environ, "PYTHONPATH": str(ROOT / "shared")}
-    code = "from offload.cli.main import run; run()"
+    code = "from offload.cli import run; run()"
     done = subprocess.run(
         [sys.executable, "-c", code, "tasks"], cwd=ROOT, env=environment, capture_output=True, text=True, check=False
     )
@@ -413,3 +413,10 @@ def test_as_a_program():
     shell = f"{sys.executable} -c '{code}' tasks --json | head -c 1"
     done = subprocess.run(shell, shell=True, cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
     assert (done.stdout, done.stderr) == ("[", "")
+
+
+def test_a_producers_installation_says_what_the_command_line_needs():
+    code = "import sys; sys.modules['click'] = None; from offload.cli import run; run()"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.returncode == 1
+    assert done.stderr.strip() == "offload: the command line is an extra: pip install 'offload[cli]'"

@@ -35,7 +35,7 @@ class Stack:
 
     def offload(self, *arguments: str) -> subprocess.CompletedProcess[str]:
         """Run the command line as a user would."""
-        command = [sys.executable, "-c", "from offload.cli.main import run; run()", *arguments]
+        command = [sys.executable, "-c", "from offload.cli import run; run()", *arguments]
         return subprocess.run(command, cwd=self.project, capture_output=True, text=True, timeout=120, check=False)
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from offload.core.delivery import NOT_STARTED, life, message_facts
-from offload.core.jobs import Item, State, index_key, transition
+from offload.core.jobs import Item, State, index_key, numbered, transition
 from offload.core.writes import Condition, Test, Write
 
 if TYPE_CHECKING:
@@ -220,15 +220,7 @@ def reason(error: dict[str, Any]) -> str:
 
 
 def _history(item: Item, state: State, now: int, note: str | None = None) -> list[list[Any]]:
-    attempt = item.get("attempt", 0)
-    past = [entry if entry[2] else [*entry[:2], _started(item, entry), *entry[3:]] for entry in item.get("history", [])]
-    return _bounded([*past, transition(state, now, attempt, note)])
-
-
-def _started(item: Item, entry: list[Any]) -> int:
-    # A claim could not know its attempt's number; the record after it does, for the entry of this very claim.
-    mine = entry[0] == State.RUNNING.value and entry[1] == item.get("started_at")
-    return int(item.get("attempt", 0)) if mine else 0
+    return _bounded([*numbered(item), transition(state, now, item.get("attempt", 0), note)])
 
 
 def _bounded(history: list[list[Any]]) -> list[list[Any]]:

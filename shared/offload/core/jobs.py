@@ -120,9 +120,7 @@ class Job:
     def read(cls, item: Item) -> Job:
         """Read a stored record; attributes that are not the record's own business are left out."""
         known = {name: item[name] for name in cls.__dataclass_fields__ if name in item and name not in _SHAPED}
-        history = [_transition(entry) for entry in item.get("history", [])]
-        if history and history[-1]["state"] == State.RUNNING:
-            history[-1]["attempt"] = item.get("attempt", 0)  # only the record knows the number of a claim's attempt
+        history = [_transition(entry) for entry in numbered(item)]
         return cls(**known, state=State(item["state"]), history=history)
 
     def raise_unless_succeeded(self) -> None:
@@ -164,6 +162,22 @@ _SHAPED = ("state", "history")
 def transition(state: State, at: int, attempt: int, note: str | None = None) -> list[Any]:
     """Return a history entry in its stored, compact form."""
     return [state.value, at, attempt] if note is None else [state.value, at, attempt, note[:120]]
+
+
+def numbered(item: Item) -> list[list[Any]]:
+    """Return a record's history, as stored, with its attempt's number in every run.
+
+    A claim is one blind write that cannot know the number it adds one to, so it leaves 0. The last claim's number is
+    the record's; an earlier one is still blind only if its worker died, and follows the entry before it.
+    """
+    history: list[list[Any]] = list(item.get("history", []))
+    claims = [index for index, entry in enumerate(history) if entry[0] == State.RUNNING.value]
+    for index in claims:
+        if history[index][2] == 0:
+            before = history[index - 1][2] if index else 0
+            number = item.get("attempt", 0) if index == claims[-1] else before + 1
+            history[index] = [*history[index][:2], number, *history[index][3:]]
+    return history
 
 
 def _transition(entry: list[Any]) -> dict[str, Any]:
