@@ -153,3 +153,10 @@ def test_clients_have_bounded_patience_and_take_overrides(fresh):
     client = sdk.client("sqs", region_name="eu-west-1", config=given)
     assert client.meta.region_name == "eu-west-1"
     assert (client.meta.config.connect_timeout, client.meta.config.read_timeout) == (3.0, 7)
+
+
+def test_the_region_is_aws_region_as_for_the_other_sdks(monkeypatch):
+    monkeypatch.delenv("AWS_DEFAULT_REGION", raising=False)
+    for region in ("eu-west-1", "eu-north-1"):
+        monkeypatch.setenv("AWS_REGION", region)
+        assert sdk.client("sqs").meta.region_name == region

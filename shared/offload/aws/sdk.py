@@ -47,11 +47,12 @@ def client(service: str, **overrides: Any) -> Any:
         user_agent_extra="offload",
     )
     given = overrides.pop("config", None)
+    # boto3 reads AWS_DEFAULT_REGION only; AWS_REGION is what the other SDKs and Lambda go by.
+    overrides.setdefault("region_name", os.environ.get("AWS_REGION"))
     try:
         with _building:
             if _session is None:
-                # boto3 reads AWS_DEFAULT_REGION only; AWS_REGION is what the other SDKs and Lambda go by.
-                _session = boto3.session.Session(region_name=os.environ.get("AWS_REGION"))
+                _session = boto3.session.Session()
             return _session.client(service, config=config.merge(given) if given else config, **overrides)
     except (BotoCoreError, ValueError) as error:
         raise _translate(service, "client", error) from error
