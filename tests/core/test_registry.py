@@ -96,6 +96,8 @@ def test_an_unknown_task_is_told_with_those_there_are(project):
 def test_the_root_is_looked_for_upwards(project, tmp_path):
     root = project({"good": GOOD.format(name="good")})
     assert find_root(root / "functions" / "good") == root
+    (root / "tests" / "functions").mkdir(parents=True)
+    assert find_root(root / "tests") == root, "a folder of that name without tasks is not the project's"
     with pytest.raises(DefinitionError, match="run this inside your Offload project"):
         find_root(tmp_path)
 

@@ -15,16 +15,16 @@ MODULE = "handler"
 
 
 def find_root(start: Path | None = None) -> Path:
-    """Return the nearest folder, upwards, that has `functions/`.
+    """Return the nearest folder, upwards, whose `functions/` holds tasks, or lies beside a `cdk.json`.
 
     Raises:
         DefinitionError: There is none.
     """
     here = (start or Path.cwd()).resolve()
     for folder in (here, *here.parents):
-        if (folder / PACKAGE).is_dir():
+        if (folder / PACKAGE).is_dir() and (task_names(folder) or (folder / "cdk.json").is_file()):
             return folder
-    msg = f"no {PACKAGE}/ folder in {here} or above: run this inside your Offload project"
+    msg = f"no {PACKAGE}/ folder with tasks in {here} or above: run this inside your Offload project"
     raise DefinitionError(msg)
 
 
