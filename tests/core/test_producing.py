@@ -74,7 +74,7 @@ def test_options_do_not_mix_with_arguments(orders):
     (order,) = orders.sent
     assert order.payload == {"a": 1, "b": "x"}
     assert order.options == Options(delay="1m", priority="high", key="k", tenant="t", expires="1d", id="a")
-    assert (order.task, order.max_attempts) == ("work", 3)
+    assert (order.task, order.max_attempts) == ("work", work.settings.retry.max_attempts)
 
 
 def test_celerys_spelling(orders):

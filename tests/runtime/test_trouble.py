@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from offload import Permanent, Refused, Retry, State, Unavailable, current_job, task
+from offload import OffloadError, Permanent, Refused, Retry, State, Unavailable, current_job, task
 from offload.core.writes import Conflict
 
 TROUBLE = [Unavailable("throttled"), Refused("no permission")]
@@ -345,8 +345,12 @@ def test_current_job_knows_its_place(stage):
         "left": 50.0,
         "later": 30.0,
     }
-    with pytest.raises(Exception, match="only there while a job runs"):
-        current_job()
+    plain = current_job()
+    plain.progress(1, 2, stage="said to nobody")
+    assert (plain.attempt, plain.cancelled, plain.tenant, plain.hops) == (1, False, None, 0)
+    for missing in ("id", "task"):
+        with pytest.raises(OffloadError, match="only there while a job runs"):
+            getattr(plain, missing)
 
 
 # The price of a job

@@ -19,11 +19,25 @@ class CurrentJob(Protocol):
         hops: How many tasks stand between this job and the program that began the chain.
     """
 
-    id: str
-    attempt: int
-    task: str
-    tenant: str | None
-    hops: int
+    @property
+    def id(self) -> str:
+        """Its id."""
+
+    @property
+    def task(self) -> str:
+        """The task's name."""
+
+    @property
+    def attempt(self) -> int:
+        """The number of this run."""
+
+    @property
+    def tenant(self) -> str | None:
+        """Its fairness group."""
+
+    @property
+    def hops(self) -> int:
+        """Tasks between it and the beginning of its chain."""
 
     def progress(self, current: float, total: float | None = None, *, stage: str | None = None) -> None:
         """Say how far the job is. Costs at most one write a second, however often it is called.
@@ -50,17 +64,48 @@ def running() -> CurrentJob | None:
     return _running.get(None)
 
 
+class _PlainCall:
+    """What a task sees when it is called as the plain function it is: a first attempt that nobody watches.
+
+    It has no id: a made-up one would pass as an idempotency key.
+    """
+
+    attempt, tenant, hops = 1, None, 0
+    cancelled = False
+    remaining = float("inf")
+
+    def progress(self, current: float, total: float | None = None, *, stage: str | None = None) -> None:
+        """Say it to nobody."""
+
+    @property
+    def id(self) -> str:
+        """There is none.
+
+        Raises:
+            OffloadError: Always.
+        """
+        raise OffloadError("current_job().id is only there while a job runs, not in a plain call of the function")
+
+    @property
+    def task(self) -> str:
+        """There is none.
+
+        Raises:
+            OffloadError: Always.
+        """
+        raise OffloadError("current_job().task is only there while a job runs, not in a plain call of the function")
+
+
+_PLAIN_CALL = _PlainCall()
+
+
 def current_job() -> CurrentJob:
     """Return the job that is running.
 
-    Raises:
-        OffloadError: Called outside a job, for example in a plain call of the task's function.
+    In a plain call of the task's function, as in a unit test, it stands for a first attempt that is never cancelled and
+    whose progress goes nowhere; only asking for its `id` or `task` is refused there.
     """
-    job = running()
-    if job is None:
-        msg = "current_job() is only there while a job runs, not in a plain call of the function"
-        raise OffloadError(msg)
-    return job
+    return running() or _PLAIN_CALL
 
 
 def enter(job: CurrentJob) -> Any:
