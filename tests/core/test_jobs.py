@@ -107,3 +107,21 @@ def test_every_job_is_in_a_partition_that_is_looked_at_and_they_are_all_used():
 
 def test_a_note_is_bounded():
     assert transition(State.FAILED, AT, 1, "x" * 500) == ["FAILED", AT, 1, "x" * 120]
+
+
+def test_a_run_whose_worker_died_has_its_own_number():
+    item = {
+        "id": "a",
+        "task": "t",
+        "state": "SUCCEEDED",
+        "attempt": 3,
+        "history": [
+            ["PENDING", 1, 0],
+            ["RUNNING", 2, 0],
+            ["RETRYING", 3, 1],
+            ["RUNNING", 4, 0],
+            ["RUNNING", 5, 3, "the worker before it died"],
+            ["SUCCEEDED", 6, 3],
+        ],
+    }
+    assert [entry["attempt"] for entry in Job.read(item).history] == [0, 1, 1, 2, 3, 3]
