@@ -11,7 +11,7 @@ from offload.core.ports import LONGEST_QUEUE_DELAY, MOST_ENTRIES, Outgoing, Queu
 
 if TYPE_CHECKING:
     import random
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from offload.memory.clock import VirtualClock
 
@@ -58,13 +58,20 @@ class _Queue:
 
 
 class MemoryQueues:
-    """`Queues` in memory. Messages come out in the order they were sent; SQS's standard queues promise none."""
+    """`Queues` in memory. Messages come out in the order they were sent; SQS's standard queues promise none.
+
+    Attributes:
+        late: Seconds a message becomes visible after its time, asked for each that is sent; SQS promises no moment.
+        stored: Told of each message that comes into a queue by a send or a redrive: the queue and the message.
+    """
 
     def __init__(self, clock: VirtualClock, rng: random.Random) -> None:
         """Start without queues; message ids come from `rng`."""
         self._clock = clock
         self._rng = rng
         self._queues: dict[str, _Queue] = {}
+        self.late: Callable[[], float] = _never_late
+        self.stored: Callable[[str, Stored], None] = _unheard
 
     def create(
         self, name: str, *, dead_letter: str | None = None, max_receives: int = 10, retention: int = 4 * DAY_SECONDS
@@ -86,8 +93,10 @@ class MemoryQueues:
         messages = self._queue(queue).messages
         _check(message)
         now = self._clock.now()
-        stored = Stored(new_id(self._rng), message.body, now, now + message.delay * 1000, message.group)
+        visible_at = now + round((message.delay + self.late()) * 1000)
+        stored = Stored(new_id(self._rng), message.body, now, visible_at, message.group)
         messages.append(stored)
+        self.stored(queue, stored)
         return stored.message_id
 
     def send_batch(self, queue: str, messages: Sequence[Outgoing]) -> list[str | Exception]:
@@ -103,7 +112,7 @@ class MemoryQueues:
     def receive(self, queue: str, *, limit: int, visibility: int, wait: int = 0) -> list[Received]:
         """Receive up to ten messages and hide them for `visibility` seconds.
 
-        With nothing to receive, the clock is advanced to the next message, at most `wait` seconds.
+        With nothing to receive, time passes until the next message, at most `wait` seconds.
         """
         _check_visibility(visibility)
         latest = self._clock.now() + wait * 1000
@@ -114,7 +123,7 @@ class MemoryQueues:
                 return taken
             moments = [message.visible_at for message in self._queue(queue).messages]
             moments += [due for due in (self._clock.next_due(),) if due is not None]
-            self._clock.advance_to(min([latest, *(moment for moment in moments if moment > now)]))
+            self._clock.sleep((min([latest, *(moment for moment in moments if moment > now)]) - now) / 1000)
 
     def delete(self, queue: str, receipt: str) -> None:
         """Delete a received message; a receipt that is not in force any more deletes nothing."""
@@ -153,6 +162,36 @@ class MemoryQueues:
         """Return what lies in a queue, hidden messages included: what a test looks at. Copies."""
         return [replace(message) for message in self._queue(queue).messages]
 
+    def earliest(self, queue: str) -> int | None:
+        """Return when the first message of a queue can be received, in epoch milliseconds; None when it is empty."""
+        return min((message.visible_at for message in self._queue(queue).messages), default=None)
+
+    def shuffle(self, queue: str, rng: random.Random) -> None:
+        """Bring a queue's messages into another order."""
+        rng.shuffle(self._queue(queue).messages)
+
+    def hold(self, queue: str, message_id: str, seconds: float) -> None:
+        """Make a message visible in `seconds` from now, whoever has received it."""
+        for message in self._queue(queue).messages:
+            if message.message_id == message_id:
+                message.visible_at = self._clock.now() + round(seconds * 1000)
+
+    def take(self, queue: str, message_id: str, *, visibility: int) -> Received:
+        """Receive one message, whether it is visible or not.
+
+        Raises:
+            Refused: It is not in the queue.
+        """
+        for message in self._queue(queue).messages:
+            if message.message_id == message_id:
+                return _received(message, self._clock.now(), visibility)
+        raise Refused(f"queue {queue!r} has no message {message_id!r}")
+
+    def discard(self, queue: str, message_id: str) -> None:
+        """Delete a message, whoever has received it."""
+        held = self._queue(queue)
+        held.messages = [message for message in held.messages if message.message_id != message_id]
+
     def redrive(self, dead_letter: str, *, rate: int | None = None) -> None:  # noqa: ARG002 - here it is instant
         """Move what can be received from a dead-letter queue back, as SQS's `StartMessageMoveTask` does.
 
@@ -169,6 +208,7 @@ class MemoryQueues:
         for message in moving:
             fresh = Stored(new_id(self._rng), message.body, now, now, message.group)
             self._queue(str(message.source)).messages.append(fresh)
+            self.stored(str(message.source), fresh)
 
     def purge(self, queue: str) -> None:
         """Delete everything in a queue."""
@@ -197,6 +237,14 @@ class MemoryQueues:
                 taken.append(_received(message, now, visibility))
         queue.messages = kept
         return taken
+
+
+def _never_late() -> float:
+    return 0.0
+
+
+def _unheard(_queue: str, _message: Stored) -> None:
+    pass
 
 
 def _received(message: Stored, now: int, visibility: int) -> Received:

@@ -9,7 +9,7 @@ from offload.core.errors import Refused
 from offload.core.writes import Conflict, holds
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable
 
     from offload.core.clock import Clock
     from offload.core.jobs import Item
@@ -24,12 +24,16 @@ class MemoryTable:
 
     Like DynamoDB, it keeps an expired record until it gets round to deleting it: `get` and `find` do not show it,
     `apply` meets it, and `sweep` is the deletion.
+
+    Attributes:
+        applied: Told of each write that was carried out: the write, the item before (None: there was none) and after.
     """
 
     def __init__(self, clock: Clock) -> None:
         """Start empty; the clock tells which records have expired."""
         self._clock = clock
         self._items: dict[str, Item] = {}
+        self.applied: Callable[[Write, Item | None, Item], None] = _unheard
 
     def apply(self, write: Write) -> Item:
         """Carry out a conditional write and return the item after it."""
@@ -38,10 +42,12 @@ class MemoryTable:
         if not holds(write.when, item):
             raise Conflict(_copy(item) if item is not None else None)
         changed = _changed(dict(item) if item is not None else {"id": write.id}, write)
-        if len(json.dumps(changed, ensure_ascii=False, separators=(",", ":")).encode()) > LARGEST_ITEM:
+        text = _encode(changed)
+        if len(text) > LARGEST_ITEM // 4 and len(text.encode("utf-8", "surrogatepass")) > LARGEST_ITEM:
             raise Refused(f"item {write.id!r} would be larger than {LARGEST_ITEM} bytes")
         self._items[write.id] = changed
-        after: Item = _copy(changed)
+        after: Item = _decode(text)
+        self.applied(write, item, changed)
         return after
 
     def get(self, key: str) -> Item | None:
@@ -65,6 +71,10 @@ class MemoryTable:
 
     def _alive(self, item: Item) -> bool:
         return "ttl" not in item or bool(item["ttl"] * 1000 > self._clock.now())
+
+
+def _unheard(_write: Write, _before: Item | None, _after: Item) -> None:
+    pass
 
 
 def _changed(item: Item, write: Write) -> Item:
@@ -92,22 +102,19 @@ def _check(write: Write) -> None:
     """Refuse what DynamoDB refuses before it looks at the item."""
     if not write.id:
         raise Refused("a key cannot be empty")
-    names = [*_names(write)]
-    if "id" in names:
+    if any("id" in part for part in (write.set, write.default, write.add, write.append, write.remove)):
         raise Refused(f"item {write.id!r}: the key cannot be changed")
-    if len(names) != len(set(names)):
-        twice = next(name for name in names if names.count(name) > 1)
-        raise Refused(f"item {write.id!r}: {twice} is written twice in one write")
 
 
-def _names(write: Write) -> Iterable[str]:
-    for part in (write.set, write.default, write.add, write.append, write.remove):
-        yield from part
+_encode = json.JSONEncoder(allow_nan=False, ensure_ascii=False, separators=(",", ":")).encode
+_decode = json.JSONDecoder().decode
 
 
 def _copy(value: Any) -> Any:
     """Return what a store of JSON values gives back."""
+    if value is None or type(value) in (str, int, bool):
+        return value
     try:
-        return json.loads(json.dumps(value, allow_nan=False))
+        return _decode(_encode(value))
     except ValueError as error:
         raise Refused(f"{value!r} cannot be stored: a number must be finite") from error

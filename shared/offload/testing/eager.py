@@ -1,0 +1,111 @@
+"""Jobs that run inline: `.delay()` returns when its job has ended, and raises what the task raised."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from offload.client import Client
+from offload.core.errors import JobFailed
+from offload.core.jobs import State
+from offload.core.messages import job_id_of
+from offload.testing.pipeline import Pipeline
+from offload.testing.processes import running
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from offload.core.handles import JobHandle
+    from offload.core.producing import Order
+    from offload.memory.queues import Stored
+
+_MOST_STEPS = 10_000
+
+
+class Eager(Pipeline):
+    """A pipeline in which `.delay()` runs the job at once, here, with its retries; delays and backoff take no time.
+
+    A task that enqueues others runs those inline too. A job that fails raises its task's own last exception from
+    `.delay()`, once its `on_failure` has run.
+
+    Attributes:
+        propagate: Raise what tasks raise; set it to False to look at the failed job instead.
+    """
+
+    propagate = True
+
+    def _client(self) -> Client:
+        return _EagerClient(self)
+
+    def work_off(self, handle: JobHandle[Any]) -> None:
+        """Run a job to its end."""
+        for _ in range(_MOST_STEPS):
+            message = self._message(handle)
+            ended = self.job(handle.id).state.terminal
+            if message is None:
+                due = self.clock.next_due()
+                if ended or due is None:
+                    break
+                self.clock.advance_to(due)  # it waits for a timer
+            elif ended:
+                self._queues.discard(message[0], message[1].message_id)
+            else:
+                self._deliver(handle.task, *message)
+        else:
+            raise AssertionError(f"job {handle.id} does not end")
+        self._surface(handle)
+
+    def _message(self, handle: JobHandle[Any]) -> tuple[str, Stored] | None:
+        for lane in self.manifest.lanes(handle.task):
+            queue = self.queue(handle.task, lane)
+            for message in self._queues.messages(queue):
+                if handle.id == (job_id_of(message.body) or message.message_id):
+                    return queue, message
+        return None
+
+    def _deliver(self, task: str, queue: str, message: Stored) -> None:
+        self.clock.advance_to(message.visible_at)
+        visibility = self.tasks[task].settings.hard_limit * 6
+        received = self._queues.take(queue, message.message_id, visibility=visibility)
+        self._mappings[queue].invoke([received], ends=False)
+
+    def _surface(self, handle: JobHandle[Any]) -> None:
+        job = self.job(handle.id)
+        if job.state is not State.FAILED or not self.propagate:
+            return
+        if running.get() is not None and not self._in_task():
+            return  # a follow-up that the worker enqueued: its failure is not the job's it follows
+        raise self.errors.get(handle.id) or JobFailed(handle.id, job.error or {})
+
+    def _in_task(self) -> bool:
+        from offload.core import context
+
+        return context.running() is not None
+
+
+class _EagerClient(Client):
+    """A client whose jobs have ended when it returns."""
+
+    def __init__(self, eager: Eager) -> None:
+        super().__init__(
+            eager.manifest,
+            store=eager.store,
+            queues=eager.queues,
+            blobs=eager.blobs,
+            timers=eager.timers,
+            clock=eager.clock,
+            rng=eager.rng,
+        )
+        self._eager = eager
+
+    def send(self, order: Order) -> JobHandle[Any]:
+        """Enqueue one job and run it."""
+        handle = super().send(order)
+        self._eager.work_off(handle)
+        return handle
+
+    def send_many(self, orders: Sequence[Order]) -> list[JobHandle[Any]]:
+        """Enqueue many jobs and run them, one after the other."""
+        handles = super().send_many(orders)
+        for handle in handles:
+            self._eager.work_off(handle)
+        return handles

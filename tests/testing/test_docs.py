@@ -1,0 +1,29 @@
+"""The examples of docs/testing.md, as a project of their own."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).parents[2]
+EXAMPLE = re.compile(r"<!-- example: (\S+) -->\n```python\n(.*?)```", re.DOTALL)
+
+
+def test_the_examples_pass_as_they_stand(tmp_path):
+    examples = EXAMPLE.findall((ROOT / "docs" / "testing.md").read_text(encoding="utf-8"))
+    assert len(examples) == 4
+    for path, code in examples:
+        (tmp_path / path).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / path).write_text(code, encoding="utf-8")
+    (tmp_path / "pytest.ini").write_text("[pytest]\npythonpath = .\n", encoding="utf-8")
+    done = subprocess.run(
+        [sys.executable, "-m", "pytest", "-q", "-W", "error", "-p", "no:cacheprovider"],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+    assert "1005 passed" in done.stdout, done.stdout[-3000:] + done.stderr

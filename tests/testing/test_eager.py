@@ -1,0 +1,104 @@
+"""Jobs that run inline."""
+
+from __future__ import annotations
+
+import pytest
+
+from offload import JobFailed, Permanent, Retry, RetryLater, State, current_job, enqueue, task
+from offload.testing import Eager
+
+
+@task(retry=Retry(max_attempts=3))
+def flaky(failures: int = 0) -> int:
+    if current_job().attempt <= failures:
+        raise RetryLater("not yet", delay="1h") if failures == 1 else ValueError("not yet")
+    return current_job().attempt
+
+
+@pytest.mark.parametrize(("failures", "attempts"), [(0, 1), (1, 2), (2, 3)])
+def test_retries_are_included(failures, attempts):
+    with Eager(flaky):
+        assert flaky.delay(failures).result(0) == attempts
+
+
+def test_the_last_exception_surfaces_with_its_own_traceback():
+    with Eager(flaky) as eager, pytest.raises(ValueError, match="not yet") as caught:
+        flaky.delay(9)
+    assert caught.traceback[-1].name == "flaky"
+    assert [run.attempt for run in eager.runs] == [1, 2, 3]
+
+
+def test_a_failed_job_can_be_looked_at_instead():
+    with Eager(flaky) as eager:
+        eager.propagate = False
+        job = flaky.delay(9)
+        assert (job.status(), job.record().error["type"]) == (State.FAILED, "ValueError")
+
+
+def test_a_payload_the_task_refuses_surfaces_too():
+    with Eager(flaky) as eager, pytest.raises(JobFailed, match="PayloadError"):
+        eager.client.enqueue("flaky", {"nope": 1})
+
+
+@pytest.mark.parametrize("delay", ["10s", "2h", "300d"])
+def test_delays_are_skipped(delay):
+    with Eager(flaky):
+        assert flaky.options(delay=delay).delay().result(0) == 1
+
+
+def test_many_run_in_order():
+    with Eager(flaky) as eager:
+        assert [job.result(0) for job in flaky.delay_many([0, 2, 0])] == [1, 3, 1]
+        assert eager.waiting() == []
+
+
+def test_a_task_that_enqueues_runs_the_other_inline_and_hears_of_its_failure():
+    heard = []
+
+    @task(retry=Retry(max_attempts=1))
+    def outer() -> int:
+        assert flaky.delay(1).result(0) == 2
+        try:
+            flaky.delay(9)
+        except ValueError as error:
+            heard.append(error)
+        return enqueue("flaky", {}).result(0)
+
+    with Eager(outer, flaky) as eager:
+        assert outer.delay().result(0) == 1
+        assert len(heard) == 1
+        assert [run.task for run in eager.runs].count("outer") == 1
+
+
+def test_follow_ups_run_and_their_failure_is_their_own():
+    seen = []
+
+    @task(on_success="after", on_failure="after", retry=Retry(max_attempts=1))
+    def first(fail: bool = False) -> None:
+        if fail:
+            raise Permanent("no")
+
+    @task(retry=Retry(max_attempts=1))
+    def after(job: dict) -> None:
+        seen.append(job["state"])
+        raise KeyError("its own")
+
+    with Eager(first, after) as eager:
+        assert first.delay().status() is State.SUCCEEDED
+        with pytest.raises(Permanent):
+            first.delay(fail=True)
+        assert seen == ["SUCCEEDED", "FAILED"]
+        assert len(eager.errors) == 3
+
+
+def test_a_job_that_is_rate_limited_takes_its_turn():
+    from offload import RateLimit
+
+    @task(rate_limit=RateLimit("1/m"))
+    def slow() -> int:
+        return current_job().attempt
+
+    with Eager(slow) as eager:
+        began = eager.clock.now()
+        assert [slow.delay().result(0) for _ in range(3)] == [1, 1, 1]
+        assert eager.clock.now() - began >= 115_000

@@ -1,0 +1,198 @@
+"""The pipeline in memory as its users see it."""
+
+from __future__ import annotations
+
+import time
+
+import pytest
+
+from offload import Permanent, Retry, SoftTimeLimitExceeded, State, Unavailable, current_job, task
+from offload.core import producing
+from offload.testing import DeadLettered, Killed, Pipeline
+
+
+@task(retry=Retry(max_attempts=3, base="1m", jitter=False))
+def flaky(failures: int = 0) -> int:
+    if current_job().attempt <= failures:
+        raise ValueError("not yet")
+    return current_job().attempt
+
+
+@task
+def doomed() -> None:
+    raise Permanent("no")
+
+
+def run_doomed(pipeline):
+    doomed.delay()
+    pipeline.run_until_idle()
+
+
+def test_nothing_runs_before_time_is_given():
+    with Pipeline(flaky) as pipeline:
+        job = flaky.delay()
+        assert job.status() is State.PENDING
+        pipeline.advance(0)
+        assert job.result(0) == 1
+
+
+def test_advance_runs_what_falls_due_and_no_more():
+    with Pipeline(flaky) as pipeline:
+        job = flaky.delay(2)
+        pipeline.advance("59s")
+        assert pipeline.states(job.id) == ["PENDING/0", "RUNNING/1", "RETRYING/1"]
+        pipeline.advance("1s")
+        assert [run.attempt for run in pipeline.runs] == [1, 2]
+        pipeline.run_until_idle()
+        assert [run.at - pipeline.runs[0].at for run in pipeline.runs] == [0, 60_000, 180_000]
+        assert job.result(0) == 3
+
+
+def test_a_dead_letter_is_refused_at_the_end_with_its_reason():
+    pipeline = Pipeline(doomed)
+    with (
+        pytest.raises(DeadLettered, match=r"doomed: job \S+ is FAILED: Permanent: no \(File .*test_pipeline.py"),
+        pipeline,
+    ):
+        run_doomed(pipeline)
+
+
+@pytest.mark.parametrize("named", [(), ("doomed",)])
+def test_an_expected_dead_letter_is_not(named):
+    with Pipeline(doomed, flaky) as pipeline:
+        pipeline.expect_dead_letters(*named)
+        doomed.delay()
+        pipeline.run_until_idle()
+        (letter,) = pipeline.dead_letters()
+        assert (letter.task, letter.job.state) == ("doomed", State.FAILED)
+
+
+def test_a_dead_letter_of_another_task_is_still_refused():
+    pipeline = Pipeline(doomed, flaky)
+    pipeline.expect_dead_letters("flaky")
+    with pytest.raises(DeadLettered), pipeline:
+        run_doomed(pipeline)
+
+
+def test_the_tests_own_failure_is_not_hidden_by_dead_letters():
+    def fail():
+        run_doomed(pipeline)
+        raise ZeroDivisionError
+
+    pipeline = Pipeline(doomed)
+    with pytest.raises(ZeroDivisionError), pipeline:
+        fail()
+
+
+def test_the_client_in_force_comes_back():
+    before = object()
+    producing.use(before)
+    try:
+        with Pipeline(flaky), Pipeline(doomed) as inner:
+            assert producing.producer() is inner.client
+        assert producing.producer() is before
+    finally:
+        producing.use(None)
+
+
+def test_virtual_sleep_meets_the_soft_limit(monkeypatch):
+    @task(timeout="1m", soft_timeout="30s", retry=Retry(max_attempts=1))
+    def slow() -> str:
+        try:
+            time.sleep(45)
+        except SoftTimeLimitExceeded:
+            time.sleep(5)  # time to clean up
+            return "cleaned up"
+        return "slept"
+
+    with Pipeline(slow) as pipeline:
+        monkeypatch.setattr(time, "sleep", pipeline.clock.sleep)
+        began = pipeline.clock.now()
+        job = slow.delay()
+        pipeline.run_until_idle()
+        assert job.result(0) == "cleaned up"
+        assert job.record().finished_at - began == 35_000
+
+
+def test_virtual_sleep_meets_the_hard_limit(monkeypatch):
+    @task(timeout="1m", soft_timeout="30s", retry=Retry(max_attempts=2))
+    def stubborn() -> str:
+        while current_job().attempt == 1:
+            try:
+                time.sleep(20)
+            except SoftTimeLimitExceeded:
+                continue
+        return "the second time"
+
+    with Pipeline(stubborn) as pipeline:
+        monkeypatch.setattr(time, "sleep", pipeline.clock.sleep)
+        job = stubborn.delay()
+        pipeline.run_until_idle()
+        assert pipeline.states(job.id) == ["PENDING/0", "RUNNING/1", "RUNNING/2", "SUCCEEDED/2"]
+        assert pipeline.runs[1].at - pipeline.runs[0].at == 6 * 60_000  # the queue's visibility timeout
+
+
+def test_kill_ends_the_process_of_the_task():
+    @task(retry=Retry(max_attempts=2))
+    def dies() -> str:
+        if current_job().attempt == 1:
+            try:
+                pipeline.kill()
+            finally:
+                with pytest.raises(Killed):
+                    current_job().progress(1)  # a dead process makes no requests
+        return "again"
+
+    with Pipeline(dies) as pipeline:
+        job = dies.delay()
+        pipeline.run_until_idle()
+        assert (job.result(0), job.record().attempt) == ("again", 2)
+        with pytest.raises(RuntimeError, match="call it in a task"):
+            pipeline.kill()
+
+
+def test_a_request_fails_when_told_to():
+    with Pipeline(flaky) as pipeline:
+        pipeline.store.fail("apply", Unavailable("throttled"), skip=1, times=2)
+        job = flaky.delay()
+        pipeline.run_until_idle()
+        assert (job.result(0), job.record().attempt) == (1, 1)
+        assert any("!! Unavailable" in str(note) for note in pipeline.notes)
+
+
+def test_a_defect_of_the_worker_is_no_quiet_retry():
+    with Pipeline(flaky) as pipeline:
+        pipeline.queues.fail("change_visibility", ZeroDivisionError("a bug"))
+        flaky.delay(1)
+        with pytest.raises(AssertionError, match="the worker itself failed") as caught:
+            pipeline.run_until_idle()
+        assert isinstance(caught.value.__cause__, ZeroDivisionError)
+
+
+def test_what_never_rests_is_found(monkeypatch):
+    monkeypatch.setattr("offload.testing.pipeline._MOST_STEPS", 50)
+
+    @task
+    def endless() -> None:
+        pipeline.send('{"payload": {}}')
+
+    with Pipeline(endless) as pipeline:
+        endless.delay()
+        with pytest.raises(AssertionError, match="does not come to rest"):
+            pipeline.run_until_idle()
+
+
+def test_jobs_lists_every_job_oldest_first():
+    with Pipeline(flaky) as pipeline:
+        first = flaky.delay()
+        pipeline.advance("1s")
+        second = flaky.options(delay="1h").delay()
+        assert [(job.id, job.state) for job in pipeline.jobs] == [
+            (first.id, State.SUCCEEDED),
+            (second.id, State.SCHEDULED),
+        ]
+
+
+@pytest.mark.usefixtures("pipeline")
+def test_the_fixture_deploys_the_projects_tasks(pipeline):
+    assert {"send_email", "deliver_webhook", "resize_image"} <= set(pipeline.tasks)
