@@ -14,6 +14,7 @@ from offload.core.errors import (
     JobCancelled,
     JobExpired,
     JobFailed,
+    NoDeadLetter,
     OffloadError,
     PayloadError,
     Permanent,
@@ -25,6 +26,7 @@ from offload.core.errors import (
     Unavailable,
     UnknownJob,
     UnknownTask,
+    WrongState,
 )
 from offload.core.handles import JobHandle
 from offload.core.jobs import Job, State
@@ -56,6 +58,7 @@ __all__ = [
     "JobExpired",
     "JobFailed",
     "JobHandle",
+    "NoDeadLetter",
     "OffloadError",
     "PartlyEnqueued",
     "PayloadError",
@@ -72,6 +75,7 @@ __all__ = [
     "Unavailable",
     "UnknownJob",
     "UnknownTask",
+    "WrongState",
     "current_job",
     "defaults",
     "enqueue",

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from offload import Permanent, Refused, Retry, Unavailable, task
+from offload import Permanent, Refused, Retry, State, Unavailable, task
 
 ROOT = Path(__file__).parents[2]
 
@@ -99,7 +99,7 @@ def test_enqueue_and_wait(offload, world, name, code, state):
     def at_once(order):
         handle = original(order)
         with contextlib.redirect_stdout(io.StringIO()):  # the worker's metrics
-            world.settle()
+            world.run_until_idle()
         return handle
 
     world.client.send = at_once
@@ -115,7 +115,7 @@ def test_waiting_gives_up(offload, world):
     done = offload("enqueue", "greet", "--wait", "--timeout", "0.05")
     assert done.code == 1
     assert one_line(done)
-    assert "is PENDING after 0 s; it goes on" in done.err
+    assert "is PENDING after 0.05 s; it goes on" in done.err
 
 
 @pytest.mark.parametrize(
@@ -139,6 +139,7 @@ def test_waiting_gives_up(offload, world):
         (("jobs", "show", "missing"), 3, "no job 'missing'"),
         (("jobs", "wait", "missing"), 3, "no job 'missing'"),
         (("jobs", "cancel", "missing"), 3, "no job 'missing'"),
+        (("jobs", "retry", "missing"), 3, "no job 'missing'"),
         (("jobs", "list", "--task", "wrok"), 3, "task 'wrok' is not deployed"),
         (("jobs", "list", "--state", "RUNNING"), 2, "only FAILED, RETRYING, SCHEDULED are indexed"),
         (("dlq", "list", "wrok"), 3, "task 'wrok' is not deployed"),
@@ -226,7 +227,7 @@ def test_a_result_that_is_gone_does_not_hide_its_job(offload, world):
 
 def test_jobs_that_need_attention(offload, world):
     failed = greet.delay("nobody")
-    world.settle()
+    world.run_until_idle()
     world.clock.advance(10)
     later = greet.options(delay="1h").delay()
     done = greet.delay("ann")
@@ -250,7 +251,7 @@ def test_a_failure_is_not_hidden_by_jobs_that_are_yet_to_come(offload, world):
 
 def test_what_others_wrote_does_not_rule_the_terminal(offload, world):
     job = greet.delay("nobody")
-    world.settle()
+    world.run_until_idle()
     (row,) = offload("jobs", "list").rows
     assert row["reason"] == "Permanent: nobody is there  [31m"
     for arguments in (("jobs", "list"), ("jobs", "show", job.id), ("dlq", "list"), ("dlq", "show", "greet", job.id)):
@@ -265,10 +266,62 @@ def test_cancel(offload, world):
     assert offload("jobs", "cancel", job.id).code == 0
 
 
+def test_a_failed_job_is_retried(offload, world):
+    job = greet.delay("nobody")
+    world.run_until_idle()
+    shown = offload("jobs", "retry", job.id, "--json")
+    assert (shown.code, shown.json["state"], shown.json["attempt"]) == (0, "PENDING", 0)
+    world.run_until_idle()
+    assert (world.job(job.id).redrives, job.status()) == (1, State.FAILED)
+    assert "state: PENDING" in offload("jobs", "retry", job.id).out
+
+
+def test_what_cannot_be_retried_is_one_clear_line(offload, world):
+    job = greet.delay("ann")
+    world.run_until_idle()
+    done = offload("jobs", "retry", job.id)
+    assert (done.code, one_line(done)) == (2, True)
+    assert f"job {job.id} is SUCCEEDED: it is done; to run it again, enqueue it anew" in done.err
+    gone = greet.delay("nobody")
+    world.run_until_idle()
+    offload("dlq", "purge", "greet", "--yes")
+    begin = world.clock.now()
+    done = offload("jobs", "retry", gone.id, "--timeout", "5")
+    assert (done.code, one_line(done)) == (3, True)
+    assert "not in the dead-letter queue of 'greet'" in done.err
+    assert 5_000 <= world.clock.now() - begin <= 8_000
+
+
+@pytest.mark.parametrize(("timeout", "waits"), [(None, 30), (60, 30), (5, 5), (0, 0)])
+def test_an_unknown_job_is_waited_for_a_while(offload, world, timeout, waits):
+    begin = world.clock.now()
+    done = offload("jobs", "wait", "missing", *(() if timeout is None else ("--timeout", str(timeout))))
+    assert (done.code, one_line(done)) == (3, True)
+    assert waits * 1000 <= world.clock.now() - begin < waits * 1000 + 500
+
+
+def test_a_bare_message_is_waited_for_before_it_has_a_record(offload, world):
+    job_id = world.send('{"payload": {"name": "ann"}}')
+
+    def receive():
+        with contextlib.redirect_stdout(io.StringIO()):  # the worker's metrics
+            world.drain()
+
+    world.clock.call_at(world.clock.now() + 20_000, receive)
+    assert offload("jobs", "wait", job_id, "--json").json["result"] == "hello ann"
+
+
+def test_enqueue_and_wait_needs_no_record_at_once(offload, world):
+    world.store.fail("apply", Unavailable("throttled"))
+    done = offload("enqueue", "greet", "--wait", "--timeout", "60")
+    assert done.code == 1
+    assert "is PENDING after 60 s; it goes on" in done.err
+
+
 @pytest.mark.parametrize(("name", "code"), [("ann", 0), ("nobody", 1)])
 def test_wait_tells_success_from_failure(offload, world, name, code):
     job = greet.delay(name)
-    world.settle()
+    world.run_until_idle()
     assert offload("jobs", "wait", job.id).code == code
 
 
@@ -278,7 +331,7 @@ def test_wait_tells_success_from_failure(offload, world, name, code):
 def test_dead_letters_with_their_reasons(offload, world):
     job = greet.delay("nobody")
     broken = world.send('{"payload": {"name": "\\ud800"')
-    world.settle()
+    world.run_until_idle()
     rows = {row["job_id"]: row for row in offload("dlq", "list").rows}
     assert rows[job.id]["reason"].startswith("Permanent: nobody")
     assert rows[broken]["reason"].startswith("MessageError: the body is not JSON")
@@ -293,7 +346,7 @@ def test_dead_letters_with_their_reasons(offload, world):
 )
 def test_a_dead_letter_of_any_kind_is_shown(offload, world, body):
     job_id = world.send(body)
-    world.settle()
+    world.run_until_idle()
     shown = offload("dlq", "show", "greet", job_id, "--json")
     assert shown.code == 0
     assert shown.json["job"]["state"] == "FAILED"
@@ -303,8 +356,8 @@ def test_a_dead_letter_of_any_kind_is_shown(offload, world, body):
 
 def test_a_dead_letter_without_a_record(offload, world):
     message_id = world.send("{}")
-    world.settle()
-    world.store._port._items.clear()
+    world.run_until_idle()
+    world.store.port._items.clear()
     (row,) = offload("dlq", "list").rows
     assert (row["job_id"], row["attempts"]) == (message_id, "0")
     assert row["reason"].startswith("no job record")
@@ -313,7 +366,7 @@ def test_a_dead_letter_without_a_record(offload, world):
 def test_one_dead_letter_is_brought_back(offload, world, monkeypatch):
     job = greet.delay("nobody")
     other = greet.delay("nobody")
-    world.settle()
+    world.run_until_idle()
     world.clock.advance(60)
     assert (
         offload("dlq", "redrive", "greet", "--id", job.id, "--dry-run", "--json").json["moved"][0]["job_id"] == job.id
@@ -321,7 +374,7 @@ def test_one_dead_letter_is_brought_back(offload, world, monkeypatch):
     assert len(world.dead()) == 2
     done = offload("dlq", "redrive", "greet", "--id", job.id)
     assert (done.code, done.out) == (0, "1 brought back, 1 left\n")
-    world.settle()
+    world.run_until_idle()
     assert (world.job(job.id).redrives, world.job(other.id).redrives) == (1, 0)
     assert offload("dlq", "redrive", "greet", "--id", "missing").code == 3
 
@@ -329,17 +382,17 @@ def test_one_dead_letter_is_brought_back(offload, world, monkeypatch):
 @pytest.mark.parametrize("null", ["", ', "id": null'])
 def test_a_bare_dead_letter_comes_back_as_its_own_job(offload, world, null):
     job_id = world.send('{"payload": {"nope": 1}' + null + "}")
-    world.settle()
+    world.run_until_idle()
     world.clock.advance(60)
     offload("dlq", "redrive", "greet", "--id", job_id)
-    world.settle()
+    world.run_until_idle()
     assert [item["id"] for item in world.store.items()] == [job_id]
     assert len(world.dead()) == 1
 
 
 def test_purge(offload, world, monkeypatch):
     greet.delay("nobody")
-    world.settle()
+    world.run_until_idle()
     monkeypatch.setattr(sys, "stdin", io.StringIO("n\n"))
     done = offload("dlq", "purge", "greet")
     assert done.code == 130
@@ -378,7 +431,8 @@ def test_the_stack_by_option_and_environment(offload, world, monkeypatch):
 @pytest.mark.parametrize(
     "arguments",
     [(), ("tasks",), ("enqueue",), ("jobs",), ("jobs", "show"), ("jobs", "list"), ("jobs", "wait"), ("jobs", "cancel"),
-     ("dlq",), ("dlq", "list"), ("dlq", "show"), ("dlq", "redrive"), ("dlq", "purge"), ("queues",), ("queues", "list")],
+     ("jobs", "retry"), ("dlq",),
+     ("dlq", "list"), ("dlq", "show"), ("dlq", "redrive"), ("dlq", "purge"), ("queues",), ("queues", "list")],
 )  # fmt: skip
 def test_help_needs_no_stack(offload, arguments):
     done = offload(*arguments, "--help")

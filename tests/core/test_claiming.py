@@ -146,6 +146,27 @@ def test_a_running_job(case):
         assert applied({**item, "state": "SUCCEEDED"}, verdict.write) is None
 
 
+def test_a_claim_that_is_given_back_charges_nothing():
+    for before in (None, record("PENDING", attempt=0), record("RETRYING", attempt=2, next_at=NOW)):
+        claimed = applied(before, claiming.claim(delivery(), NOW, LEASE, ATTEMPTS))
+        returned = applied(claimed, claiming.give_back(delivery(), NOW + 10))
+        verdict = met(returned, delivery(token="next"), now=NOW + 10)
+        assert type(verdict) is Claim
+        assert not verdict.suspect  # nothing died on it: it need not wait for its batch
+        again = applied(returned, verdict.write)
+        assert (again["attempt"], again["lease"]) == (claimed["attempt"], "next")
+        assert applied(again, claiming.give_back(delivery(), NOW + 20)) is None
+        assert applied(returned, claiming.give_back(delivery(), NOW + 20)) is None  # the second try of a lost answer
+
+
+@pytest.mark.parametrize(
+    "item", [None, *(record(state.value, lease="mine") for state in State if state is not State.RUNNING)]
+)
+def test_only_a_claim_in_force_is_given_back(item):
+    assert applied(item, claiming.give_back(delivery(), NOW)) is None
+    assert applied(record("RUNNING", lease="other"), claiming.give_back(delivery(), NOW)) is None
+
+
 FAILED = {
     # message id, sent relative to the failure, took the place of -> verdict
     ("m1", -1, ()): Bury,
@@ -168,8 +189,9 @@ def test_a_failed_job(case):
     verdict = met(item, given)
     if FAILED[case] == "adopted":
         after = applied(item, verdict.adopt)
-        assert after["message_id"] == "m2"
+        assert (after.pop("message_id"), after.pop("message_at")) == ("m2", given.sent_at)
         assert {**after, "message_id": "m1"} == item
+        after = applied(item, verdict.adopt)
         # From now on the copy is the failed message, and a redrive of it is told apart.
         assert met(after, given) == Bury()
         redriven = delivery(message_id="m3", sent_at=NOW, renewed=renewed)
@@ -186,6 +208,20 @@ def test_a_failed_job(case):
         assert applied(after, verdict.write) is None
     else:
         assert verdict == Bury()
+
+
+def test_a_late_delivery_of_a_message_that_was_renewed_twice_is_no_redrive():
+    failed_at = NOW - 50_000
+    item = record("FAILED", finished_at=failed_at, attempt=3)  # by m1; m2 took its place, and m3 that of m2
+    second = delivery(message_id="m2", sent_at=failed_at + 1_000, renewed=("m1",))
+    third = delivery(message_id="m3", sent_at=failed_at + 2_000, renewed=("m1", "m2"))
+    late = met(item, second).adopt
+    item = applied(item, met(item, third).adopt)
+    assert met(item, second) == Bury()
+    assert applied(item, late) is None  # its worker stood still meanwhile: the record goes by m3 now
+    redriven = delivery(message_id="m4", sent_at=failed_at + 3_000, renewed=("m1", "m2"))
+    after = applied(item, met(item, redriven).write)
+    assert (after["attempt"], after["message_id"], "message_at" in after) == (1, "m4", False)
 
 
 @pytest.mark.parametrize(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from offload.core.writes import Test, holds
+from offload.core.writes import Test, Write, holds
 
 ITEM = {"id": "a", "n": 5, "s": "RUNNING", "zero": 0, "none": None, "list": []}
 
@@ -54,3 +54,59 @@ def test_one_comparison(test, present, without_item):
 )
 def test_alternatives_of_conjunctions(condition, item, expected):
     assert holds(condition, item) is expected
+
+
+def of(kind):
+    return {"NULL": None, "BOOL": True, "N": 1, "S": "1", "L": [1], "M": {"1": 1}}[kind]
+
+
+@pytest.mark.parametrize("mine", ["NULL", "BOOL", "N", "S", "L", "M"])
+@pytest.mark.parametrize("other", ["NULL", "BOOL", "N", "S", "L", "M"])
+def test_values_of_different_types_differ_and_are_in_no_order(mine, other):
+    def holds_for(operator):
+        return Test("x", operator, of(other)).holds({"x": of(mine)})
+
+    assert holds_for("=") is (mine == other)
+    assert holds_for("<>") is (mine != other)
+    ordered = mine == other and mine in "NS"
+    assert (holds_for("<="), holds_for(">=")) == (ordered, ordered)
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "equal"),
+    [
+        (1, 1.0, True),
+        (0, False, False),
+        ([1], [True], False),
+        ([1], [1, 1], False),
+        ([1, 2], [1, 2.0], True),
+        ({"a": [0]}, {"a": [False]}, False),
+        ({"a": 1}, {"b": 1}, False),
+        ({"a": 1}, {"a": 1, "b": 1}, False),
+        ({"a": {"b": None}}, {"a": {"b": None}}, True),
+    ],
+)
+def test_types_count_inside_of_lists_and_maps_too(one, other, equal):
+    assert Test("x", "=", one).holds({"x": other}) is equal
+    assert Test("x", "<>", other).holds({"x": one}) is not equal
+
+
+# What DynamoDB refuses
+
+
+PARTS = {"set": {"x": 1}, "default": {"x": 1}, "add": {"x": 1}, "append": {"x": [1]}, "remove": ("x",)}
+
+
+@pytest.mark.parametrize("one", PARTS)
+@pytest.mark.parametrize("other", PARTS)
+def test_an_attribute_is_changed_in_one_way(one, other):
+    if one == other:
+        Write("a", **{one: PARTS[one]})
+        return
+    with pytest.raises(ValueError, match="'a': x is named twice"):
+        Write("a", **{one: PARTS[one], other: PARTS[other]})
+
+
+def test_an_attribute_is_removed_once():
+    with pytest.raises(ValueError, match="y is named twice"):
+        Write("a", set={"x": 1}, remove=("y", "z", "y"))

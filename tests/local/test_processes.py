@@ -1,5 +1,6 @@
 import os
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -16,6 +17,16 @@ print(child.pid, flush=True)
 time.sleep(60)
 """
 
+SERVER = """
+import socket, threading, time
+held = socket.create_server(("127.0.0.1", 0))
+ballast = bytearray(100_000_000)  # takes the dying threads a while to give back
+for _ in range(60):
+    threading.Thread(target=time.sleep, args=(60,), daemon=True).start()
+print(held.getsockname()[1], flush=True)
+time.sleep(60)
+"""
+
 
 def test_a_process_is_known_by_its_birth_and_gone_when_reaped():
     child = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)"])
@@ -25,6 +36,18 @@ def test_a_process_is_known_by_its_birth_and_gone_when_reaped():
     assert processes.wait_gone(child.pid, born, 5)
     child.wait()
     assert processes.birth(child.pid) is None
+
+
+def test_a_killed_server_is_gone_only_when_its_port_is_free():
+    for _ in range(5):
+        with subprocess.Popen([sys.executable, "-c", SERVER], stdout=subprocess.PIPE, text=True) as child:
+            port = int(child.stdout.readline())
+            born = processes.birth(child.pid)
+            child.kill()
+            assert processes.wait_gone(child.pid, born, 5)
+            with socket.socket() as probe:
+                probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+                probe.bind(("127.0.0.1", port))
 
 
 def test_run_hands_on_lines_and_the_status(tmp_path):

@@ -6,12 +6,16 @@ import json
 
 import pytest
 
-from offload import DefinitionError, Permanent, Retry, State, Unavailable, UnknownTask, task
+from offload import DefinitionError, Permanent, Refused, Retry, State, Unavailable, UnknownTask, task
 from offload.core.fingerprint import fingerprint
+from offload.core.manifest import dead_letter_name
+from offload.core.ports import Outgoing
 from offload.operate.dead_letters import find_dead_letter, list_dead_letters
 from offload.operate.listing import list_jobs
 from offload.operate.queues import list_queues
 from offload.operate.redriving import Selection, redrive
+
+STACK = "test"
 
 
 @task(priorities=("default", "high"), retry=Retry(max_attempts=1), batch_size=10)
@@ -32,7 +36,7 @@ def world(stage):
 
 def fail_some(world, number, lane="default"):
     jobs = [work.options(priority=lane).delay(str(n)) for n in range(number)]
-    world.settle()
+    world.run_until_idle()
     world.clock.advance(60)
     return jobs
 
@@ -76,7 +80,7 @@ def test_a_selection_is_brought_back_with_its_history(world):
     done = redrive(world.client, "work", Selection(ids=wanted))
     assert {job_id for job_id, _ in done.moved} == wanted
     assert done.kept == 3
-    world.settle()
+    world.run_until_idle()
     assert [job.record().redrives for job in jobs] == [0, 1, 0, 1, 0]
     assert len(world.dead("work")) == 5
 
@@ -84,7 +88,7 @@ def test_a_selection_is_brought_back_with_its_history(world):
 def test_a_kind_of_error_is_brought_back(world):
     jobs = fail_some(world, 2)
     world.send("no json", "work")
-    world.settle()
+    world.run_until_idle()
     world.clock.advance(60)
     kind = fingerprint(jobs[0].record().error)
     assert kind == fingerprint(jobs[1].record().error)
@@ -109,7 +113,7 @@ def test_a_redrive_that_dies_loses_nothing_and_runs_nothing_twice(world, died):
         redrive(world.client, "work", Selection(ids={job.id for job in jobs}))
     world.clock.advance(901)
     redrive(world.client, "work", Selection(ids={job.id for job in jobs}))
-    world.settle()
+    world.run_until_idle()
     assert all(job.record().redrives >= 1 for job in jobs)
     assert {json.loads(message.body)["id"] for message in world.dead("work")} == {job.id for job in jobs}
 
@@ -122,6 +126,129 @@ def test_a_redrive_keeps_to_its_rate(world):
     for rate in (0, -1, 501):
         with pytest.raises(DefinitionError, match="rate="):
             redrive(world.client, "work", rate=rate)
+
+
+def draining(world, *, after="delete"):
+    """The workers are as quick as the redrive: each message is run to its end before the next one is looked at."""
+    original = getattr(world.queues.port, after)
+    calls = []
+
+    def call(*args, **kwargs):
+        answer = original(*args, **kwargs)
+        calls.append(args)
+        assert len(calls) < 1000, "the redrive does not end"
+        world.drain()
+        return answer
+
+    setattr(world.queues.port, after, call)
+
+
+@pytest.mark.parametrize("behind", [0, 3600])
+@pytest.mark.parametrize("copies", [1, 3])
+def test_a_redrive_does_not_chase_what_fails_again_at_once(world, copies, behind):
+    jobs = fail_some(world, 2)
+    body = world.dead("work")[0].body
+    for _ in range(copies - 1):
+        world.send(body, "work")
+    world.run_until_idle()
+    world.clock.advance(2 * 3600)
+    draining(world)
+    send = world.queues.port.send
+
+    def stamped(queue, message):
+        message_id = send(queue, message)
+        # The queues' clock may be behind ours.
+        world.queues.port._queues[queue].messages[-1].sent_at -= behind * 1000
+        return message_id
+
+    world.queues.port.send = stamped
+    done = redrive(world.client, "work", Selection(ids={jobs[0].id}))
+    assert [job_id for job_id, _ in done.moved] == [jobs[0].id] * copies
+    assert len(set(done.moved)) == copies
+    assert done.kept == 1 + copies
+    assert 1 <= jobs[0].record().redrives <= copies
+    assert jobs[1].record().redrives == 0
+    assert len(world.dead("work")) == copies + 1
+    assert all(message.visible_at <= world.clock.now() for message in world.dead("work"))
+
+
+def test_copies_that_lay_there_all_move_however_fresh(world):
+    (job,) = fail_some(world, 1)
+    for _ in range(12):
+        world.send(world.dead("work")[0].body, "work")
+        world.run_until_idle()
+    done = redrive(world.client, "work", Selection(ids={job.id}))
+    assert len(done.moved) == 13
+    assert world.dead("work") == []
+
+
+def test_a_renewed_message_that_comes_back_is_known(world):
+    (job,) = fail_some(world, 1)
+    dead = dead_letter_name(STACK, "work")
+    sent = []
+    original = world.queues.port.send
+
+    def note(queue, message):
+        sent.append(original(queue, message))
+        if len(sent) == 1:
+            body = json.dumps({**json.loads(message.body), "renewed": ["first", sent[0]]})
+            original(dead, Outgoing(body))
+        return sent[-1]
+
+    world.queues.port.send = note
+    done = redrive(world.client, "work", Selection(ids={job.id}))
+    assert (len(done.moved), done.kept) == (1, 1)
+
+
+def test_a_send_carried_out_twice_is_not_chased(world):
+    (job,) = fail_some(world, 1)
+    world.clock.advance(3600)
+    original = world.queues.port.send
+
+    def twice(queue, message):
+        world.clock.advance(1)
+        original(queue, message)
+        return original(queue, message)
+
+    world.queues.port.send = twice
+    draining(world)
+    done = redrive(world.client, "work", Selection(ids={job.id}))
+    assert (len(done.moved), done.kept) == (1, 2)
+
+
+def test_a_redrive_ends_while_jobs_go_on_failing(world):
+    wanted = fail_some(world, 3)
+    kind = fingerprint(wanted[0].record().error)
+    original = world.queues.port.receive
+    world.clock.advance(3600)
+
+    def failing(queue, **options):
+        if queue.endswith("-dlq"):
+            assert len(world.queues.messages(queue)) < 5000, "the redrive does not end"
+            world.clock.advance(100)
+            for n in range(10):
+                world.queues.port.send(queue, Outgoing(json.dumps({"payload": {}, "id": f"new-{n}"})))
+        return original(queue, **options)
+
+    world.queues.port.receive = failing
+    done = redrive(world.client, "work", Selection(fingerprint=kind))
+    assert {job_id for job_id, _ in done.moved} == {job.id for job in wanted}
+
+
+def test_a_long_redrive_reaches_what_lies_behind_the_messages_it_has_seen(world):
+    jobs = fail_some(world, 60)
+    kept = {job.id for job in jobs[:30]}
+    done = redrive(world.client, "work", Selection(ids={job.id for job in jobs} - kept), rate=1 / 100)
+    assert len(done.moved) == 30
+    assert len(set(done.moved)) == 30
+
+
+def test_a_letter_that_cannot_be_put_back_does_not_keep_the_others(world):
+    fail_some(world, 5)
+    world.queues.fail("change_visibility", Refused("gone"), skip=1)
+    assert redrive(world.client, "work", Selection(ids={"missing"})).kept == 5
+    hidden = [message for message in world.dead("work") if message.visible_at > world.clock.now()]
+    assert len(hidden) == 1
 
 
 def test_the_same_failure_has_one_name():

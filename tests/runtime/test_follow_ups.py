@@ -34,7 +34,7 @@ def test_the_follow_up_gets_the_outcome(stage, fail):
     tasks, told = pair(fail)
     world = stage(*tasks)
     job = tasks[0].options(tenant="acme").delay(7)
-    world.settle()
+    world.run_until_idle()
     ((name, hops, outcome),) = told
     assert (name, hops) == (("alert" if fail else "cheer"), 1)
     assert (outcome["id"], outcome["task"], outcome["state"]) == (job.id, "first", "FAILED" if fail else "SUCCEEDED")
@@ -54,7 +54,7 @@ def test_a_follow_up_that_could_not_be_sent_is_sent_later_and_once(stage, fail, 
     world = stage(*tasks)
     tasks[0].delay()
     world.queues.fail("send", Unavailable("throttled"), after=after, times=2)
-    world.settle()
+    world.run_until_idle()
     assert len(told) == 1
     assert len(world.dead("first")) == fail
 
@@ -65,7 +65,7 @@ def test_an_outage_does_not_use_up_the_receives_of_a_failed_job(stage):
     tasks[0].delay()
     over = world.clock.now() + 60_000
     world.queues.fail("send", Unavailable("down"), times=1000, where=lambda *_: world.clock.now() < over)
-    world.settle()
+    world.run_until_idle()
     assert [name for name, _, _ in told] == ["alert"]
     assert len(world.dead("first")) == 1
 
@@ -74,14 +74,14 @@ def test_a_crash_between_the_end_and_the_follow_up_is_repaired(stage):
     tasks, told = pair()
     world = stage(*tasks)
     tasks[0].delay()
-    original = world.queues._port.send
+    original = world.queues.port.send
 
     def crash(queue, message):
-        world.queues._port.send = original
+        world.queues.port.send = original
         world.kill()
 
-    world.queues._port.send = crash
-    world.settle()
+    world.queues.port.send = crash
+    world.run_until_idle()
     assert len(told) == 1
 
 
@@ -89,7 +89,7 @@ def test_a_rejected_message_has_a_follow_up_too(stage):
     tasks, told = pair()
     world = stage(*tasks)
     world.send("no json", "first")
-    world.settle()
+    world.run_until_idle()
     assert [name for name, _, _ in told] == ["alert"]
 
 
@@ -97,10 +97,10 @@ def test_a_redriven_job_has_another_follow_up(stage):
     tasks, told = pair(fail=True)
     world = stage(*tasks)
     tasks[0].delay()
-    world.settle()
+    world.run_until_idle()
     world.clock.advance(60)
     world.redrive("first")
-    world.settle()
+    world.run_until_idle()
     assert [name for name, _, _ in told] == ["alert", "alert"]
 
 
@@ -111,7 +111,7 @@ def test_a_follow_up_that_can_never_be_sent_does_not_spoil_the_end(stage, tenant
     tasks, told = pair()
     world = stage(*tasks)
     world.send(json.dumps({"id": "a", "payload": {}, "tenant": tenant}), "first")
-    world.settle()
+    world.run_until_idle()
     assert world.job("a").state is State.SUCCEEDED
     assert world.dead("first") == []
     assert len(told) <= 1
@@ -121,7 +121,7 @@ def test_a_follow_up_that_is_not_deployed_does_not_spoil_the_end(stage):
     tasks, _ = pair()
     world = stage(tasks[0])
     job = tasks[0].delay()
-    world.settle()
+    world.run_until_idle()
     assert job.status() is State.SUCCEEDED
     assert world.dead() == []
 
@@ -144,7 +144,7 @@ def test_tasks_that_follow_each_other_do_not_do_so_for_ever(stage, end):
 
     world = stage(ping, pong)
     ping.delay()
-    world.settle()
+    world.run_until_idle()
     assert len(runs) == 51
 
 
@@ -158,7 +158,7 @@ def test_tasks_that_enqueue_each_other_do_not_do_so_for_ever(stage):
 
     world = stage(again)
     again.delay()
-    world.settle()
+    world.run_until_idle()
     assert runs == list(range(51))
     (dead,) = world.dead()
     (item,) = [item for item in world.store.items() if item["state"] == "FAILED"]

@@ -31,7 +31,7 @@ def test_starts_keep_to_the_rate(stage, rate, burst, interval):
     work.clock = world.clock
     begin = world.clock.now()
     jobs = work.delay_many([{}] * 12)
-    world.settle()
+    world.run_until_idle()
     moments = [(at - begin) / 1000 for at, _ in work.starts]
     assert len(moments) == 12
     for n, moment in enumerate(moments):
@@ -47,14 +47,14 @@ def test_a_waiting_job_is_received_once_more_at_most(stage):
     work.clock = world.clock
     work.delay_many([{}] * 10)
     receives = []
-    original = world.queues._port.delete
+    original = world.queues.port.delete
 
     def deleted(queue, receipt):
         receives.append(int(receipt.rpartition("/")[2]))
         original(queue, receipt)
 
-    world.queues._port.delete = deleted
-    world.settle()
+    world.queues.port.delete = deleted
+    world.run_until_idle()
     assert max(receives) <= 2
 
 
@@ -70,7 +70,7 @@ def test_a_backoff_takes_no_slot_before_it_is_over(stage):
     world.drain()
     reserved = world.item("rate#work")["tat"]
     assert reserved < world.clock.now()
-    world.settle()
+    world.run_until_idle()
     assert [attempt for _, attempt in work.starts] == [1, 2]
     assert job.status() is State.SUCCEEDED
 
@@ -82,7 +82,7 @@ def test_a_cancelled_job_gives_way(stage):
     jobs = work.delay_many([{}] * 3)
     world.drain()
     jobs[1].cancel()
-    world.settle()
+    world.run_until_idle()
     assert len(work.starts) == 2
     assert jobs[1].status() is State.CANCELLED
 
@@ -109,13 +109,13 @@ def test_a_redrive_of_many_keeps_to_the_rate(stage):
 
     world = stage(work)
     jobs = work.delay_many([{}] * 8)
-    world.settle()
+    world.run_until_idle()
     assert len(world.dead()) == 8
     fixed.append(1)
     starts.clear()
     world.clock.advance(600)
     world.redrive()
-    world.settle()
+    world.run_until_idle()
     assert len(starts) == 8
     assert all(later - sooner >= 8_000 for sooner, later in itertools.pairwise(starts))
     assert all((job.status(), job.record().redrives) == (State.SUCCEEDED, 1) for job in jobs)
@@ -128,7 +128,7 @@ def test_a_job_on_its_way_to_the_dead_letter_queue_takes_no_slot(stage):
 
     world = stage(work)
     work.delay()
-    world.settle()
+    world.run_until_idle()
     assert len(world.dead()) == 1
     assert world.item("rate#work")["tat"] == world.clock.now() + 60_000  # the one start
 
@@ -140,22 +140,22 @@ def test_a_job_that_changes_while_its_slot_is_noted_is_looked_at_again(stage, ch
     work.clock = world.clock
     work.delay()
     job = work.delay()
-    original = world.store._port.apply
+    original = world.store.port.apply
 
     def meanwhile(write):
         if "slot_at" in write.set:
-            world.store._port.apply = original
+            world.store.port.apply = original
             if change == "cancelled":
                 job.cancel()
             else:
-                world.store._port._items[job.id] |= {
+                world.store.port._items[job.id] |= {
                     "state": "RUNNING",
                     "lease": "x",
                     "lease_until": write.set["slot_at"],
                 }
         return original(write)
 
-    world.store._port.apply = meanwhile
+    world.store.port.apply = meanwhile
     world.drain()
     assert len(work.starts) == 1
     assert job.status() is (State.CANCELLED if change == "cancelled" else State.RUNNING)

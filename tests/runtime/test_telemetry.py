@@ -74,7 +74,7 @@ def test_no_payload_in_a_log(stage, body):
             "wrong task": json.dumps({"task": "another", "payload": {"secret": SECRET}}),
         }[body]
     )
-    world.settle()
+    world.run_until_idle()
     assert world.log.getvalue()
     assert SECRET not in world.log.getvalue()
 
@@ -90,7 +90,7 @@ def test_metrics_count_ends_and_measure_runs(stage, capsys):
     work.delay(fail=True)
     world.clock.advance(7)
     world.send("no json")
-    world.settle()
+    world.run_until_idle()
     found = metrics(capsys)
     assert sum(found["JobsSucceeded"]) == 1
     assert sum(found["JobsRetried"]) == 1
@@ -109,7 +109,7 @@ def test_duplicates_and_burials_are_not_counted(stage, capsys):
     for _ in range(3):
         world.send('{"id": "a", "payload": {}}')
         world.send('{"id": "b", "payload": {"fail": true}}')
-    world.settle()
+    world.run_until_idle()
     found = metrics(capsys)
     assert (sum(found["JobsSucceeded"]), sum(found["JobsFailed"])) == (1, 1)
 

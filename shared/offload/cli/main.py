@@ -19,6 +19,7 @@ from offload.cli.queues import queues
 from offload.cli.tasks import enqueue, tasks
 from offload.core.errors import (
     DefinitionError,
+    NoDeadLetter,
     OffloadError,
     PayloadError,
     Refused,
@@ -26,13 +27,14 @@ from offload.core.errors import (
     Unavailable,
     UnknownJob,
     UnknownTask,
+    WrongState,
 )
 from offload.core.manifest import DEFAULT_STACK
 
 BAD_INPUT, NOT_FOUND, NO_SERVICE = 2, 3, 4
 _CODES: tuple[tuple[tuple[type[OffloadError], ...], int], ...] = (
-    ((DefinitionError, PayloadError), BAD_INPUT),
-    ((UnknownJob, UnknownTask), NOT_FOUND),
+    ((DefinitionError, PayloadError, WrongState), BAD_INPUT),
+    ((UnknownJob, UnknownTask, NoDeadLetter), NOT_FOUND),
     ((Refused, Unavailable), NO_SERVICE),
     ((ResultTimeout,), 1),
 )

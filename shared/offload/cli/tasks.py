@@ -73,7 +73,7 @@ def enqueue(
     client = stack.client()
     handle = client.enqueue(task, arguments, id=job_id, **_durations(options))
     if wait:
-        finish(client, handle.id, timeout, as_json=as_json)
+        finish(client, handle.id, timeout, as_json=as_json, task=task)
     elif as_json:
         print_fields({"id": handle.id, "task": task, "created": handle.created}, as_json=True)
     else:

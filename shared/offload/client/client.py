@@ -11,18 +11,20 @@ import logging
 import os
 from typing import TYPE_CHECKING, Any
 
-from offload.core import cancelling, context
+from offload.client import retrying
+from offload.client.keyed import name_job
+from offload.core import cancelling, context, keys
 from offload.core.clock import Clock, SystemClock, new_id, system_random
 from offload.core.durations import seconds
 from offload.core.ending import accept
 from offload.core.errors import OffloadError, PayloadError, Refused, ResultTimeout, Unavailable, UnknownJob
 from offload.core.handles import JobHandle
-from offload.core.jobs import Job
+from offload.core.jobs import Job, State
 from offload.core.manifest import DEFAULT_LANE, DEFAULT_STACK, Manifest, queue_name
 from offload.core.messages import Message
 from offload.core.ports import LONGEST_QUEUE_DELAY, Outgoing
 from offload.core.producing import Options, Order
-from offload.core.writes import Conflict, Test, Write
+from offload.core.writes import Conflict
 
 if TYPE_CHECKING:
     import random
@@ -35,28 +37,41 @@ _log = logging.getLogger(__name__)
 INLINE_MESSAGE = 200_000
 """Bytes of message kept in the queue; SQS bills each 64 KB as a request and Scheduler takes at most 256 KB."""
 
-KEY_WINDOW_MS = 86_400_000
-"""How long an idempotency key names its job: a day from its first use."""
+RETRY_TIMEOUT = 30.0
+"""Seconds to look for a failed job's message; its way to the dead-letter queue takes a few."""
 
 _FIRST_LOOK, _LAST_LOOK = 0.1, 2.0
+_ROUNDS = 5
+"""Times a change is decided anew when others change the record meanwhile."""
 
 
 class PartlyEnqueued(OffloadError):
-    """Some jobs of a batch were not accepted.
+    """Some jobs of a batch are not known to be enqueued; one whose answer was lost may have been all the same.
+
+    Enqueue each failed call again under its id (`options(id=error.ids[index])`) or, where it has one, its key: then it
+    runs once, whatever became of the first try.
 
     Attributes:
         handles: One entry a call: the handle, or None where it failed.
         failures: Index of each failed call and its error.
+        ids: Index of each failed call without a key and its job id.
     """
 
-    def __init__(self, handles: list[JobHandle[Any] | None], failures: dict[int, Exception]) -> None:
-        """Keep both, so that the caller can try the failed ones again."""
+    def __init__(
+        self,
+        handles: list[JobHandle[Any] | None],
+        failures: dict[int, Exception],
+        ids: dict[int, str] | None = None,
+    ) -> None:
+        """Keep them, so that the caller can try the failed ones again."""
         first = next(iter(failures.items()))
         super().__init__(
-            f"{len(failures)} of {len(handles)} jobs were not enqueued; the first, call {first[0]}: {first[1]}"
+            f"{len(failures)} of {len(handles)} jobs were not enqueued, as far as is known; "
+            f"the first, call {first[0]}: {first[1]}"
         )
         self.handles = handles
         self.failures = failures
+        self.ids = ids or {}
 
 
 class Client:
@@ -127,7 +142,8 @@ class Client:
             UnknownTask: Not deployed in this stack.
             PayloadError: The payload is not a JSON object.
             DefinitionError: An option is wrong.
-            Unavailable: The queue did not accept the job; nothing was enqueued.
+            Unavailable: The queue did not answer. The job may have been enqueued all the same; to try again is
+                safe under the same `id` or `key`.
         """
         if not isinstance(payload, dict):
             raise PayloadError(f"payload must be an object with the arguments by name, not {type(payload).__name__}")
@@ -135,9 +151,12 @@ class Client:
 
     def send(self, order: Order) -> JobHandle[Any]:
         """Enqueue one job; see `enqueue`."""
+        return self._send_one(order, order.options.id)
+
+    def _send_one(self, order: Order, job_id: str | None) -> JobHandle[Any]:
+        job_id = job_id or new_id(self._rng)
         if order.options.key is not None:
-            return self._send_once(order, order.options.key)
-        job_id = order.options.id or new_id(self._rng)
+            return self._send_once(order, order.options.key, job_id)
         self._send(order, job_id)
         return JobHandle(job_id, order.task, self, order.read_result)
 
@@ -145,9 +164,10 @@ class Client:
         """Enqueue many jobs, ten messages a request.
 
         Raises:
-            PartlyEnqueued: Some were not accepted; it says which.
+            PartlyEnqueued: Some are not known to be accepted; it says which, and how to try again.
         """
         now = self.clock.now()
+        ids: dict[int, str] = {}
         handles: list[JobHandle[Any] | None] = [None] * len(orders)
         failures: dict[int, Exception] = {}
         alone: list[int] = []
@@ -155,16 +175,19 @@ class Client:
         # Whatever is wrong with an order shows here, before anything is sent.
         for index, order in enumerate(orders):
             queue, delay = self._queue(order), _delay(order.options)
-            if order.options.key is not None or delay > LONGEST_QUEUE_DELAY:
+            if order.options.key is not None:
                 alone.append(index)
                 continue
-            job_id = order.options.id or new_id(self._rng)
+            job_id = ids[index] = order.options.id or new_id(self._rng)
+            if delay > LONGEST_QUEUE_DELAY:
+                alone.append(index)
+                continue
             message = self._message(order, job_id, now)
             outgoing = Outgoing(message.encode(), delay=_whole(delay), group=message.group)
             batches.setdefault(queue, []).append((index, job_id, message, outgoing))
         for index in alone:
             try:
-                handles[index] = self.send(orders[index])
+                handles[index] = self._send_one(orders[index], ids.get(index))
             except OffloadError as error:
                 failures[index] = error
         for queue, entries in batches.items():
@@ -176,39 +199,24 @@ class Client:
                 self._record(orders[index], job_id, message, now, outgoing.delay)
                 handles[index] = JobHandle(job_id, orders[index].task, self, orders[index].read_result)
         if failures:
-            raise PartlyEnqueued(handles, dict(sorted(failures.items())))
+            failed = sorted(failures)
+            unsent = {index: ids[index] for index in failed if index in ids}
+            raise PartlyEnqueued(handles, {index: failures[index] for index in failed}, unsent)
         return [handle for handle in handles if handle is not None]
 
-    def _send_once(self, order: Order, key: str) -> JobHandle[Any]:
-        """Enqueue unless the key names a job already.
-
-        The key is reserved, the message sent, the key confirmed. A producer that dies before it has confirmed leaves a
-        key whose job may have no message; the next caller sends it again under the same job id, which is harmless when
-        there was one.
-        """
-        now = self.clock.now()
-        slot = f"key#{order.task}#{key}"
-        free = ((Test("id", "absent"),), (Test("until", "<=", now),))
-        job_id = order.options.id or new_id(self._rng)
-        until = now + KEY_WINDOW_MS
-        reserve = Write(
-            slot, when=free, set={"job": job_id, "until": until, "ttl": until // 1000}, remove=("confirmed",)
-        )
-        created = True
-        try:
-            self.store.apply(reserve)
-        except Conflict as conflict:
-            if conflict.item is None:
-                raise Unavailable(f"key {key!r}: its record changed meanwhile; try again") from conflict
-            created, job_id = False, conflict.item["job"]
-            if conflict.item.get("confirmed"):
-                return JobHandle(job_id, order.task, self, order.read_result, created=False)
-        self._send(order, job_id)
-        try:
-            self.store.apply(Write(slot, when=((Test("job", "=", job_id),),), set={"confirmed": True}))
-        except (Conflict, Unavailable, Refused):
-            _log.warning("key of job %s not confirmed; a later use of it sends the message again, harmlessly", job_id)
-        return JobHandle(job_id, order.task, self, order.read_result, created=created)
+    def _send_once(self, order: Order, key: str, fresh: str) -> JobHandle[Any]:
+        """Enqueue under the job id `fresh`, unless the key names a job already."""
+        slot = keys.slot_of(order.task, key)
+        named = name_job(self.store, self.clock, slot, fresh)
+        if not named.sent:
+            self._send(order, named.job_id)
+            try:
+                self.store.apply(keys.confirm(slot, named.job_id))
+            except (Conflict, Unavailable, Refused):
+                _log.warning(
+                    "key of job %s not confirmed; a later use may send its message again, harmlessly", named.job_id
+                )
+        return JobHandle(named.job_id, order.task, self, order.read_result, created=named.created)
 
     def _send(self, order: Order, job_id: str) -> None:
         now = self.clock.now()
@@ -260,13 +268,20 @@ class Client:
         ref = self.blobs.put(f"payloads/{order.task}/{job_id}.json", json.dumps(order.payload).encode())
         return message.with_payload_at(ref)
 
-    def job(self, job_id: str) -> Job:
+    def job(self, job_id: str, task: str | None = None) -> Job:
         """Read a job's record.
+
+        Args:
+            job_id: Its id.
+            task: The task it was accepted for, where that is known: then no record means that it is not written yet
+                (a message goes before its record, and suffices), and the job is PENDING.
 
         Raises:
             UnknownJob: There is none.
         """
         item = self.store.get(job_id)
+        if item is None and task is not None:
+            return Job(job_id, task, State.PENDING)
         if item is None or "state" not in item:
             raise UnknownJob(f"no job {job_id!r} in stack {self.manifest.stack!r}: check the id; records live 35 days")
         return Job.read(item)
@@ -277,10 +292,15 @@ class Client:
         Raises:
             UnknownJob: There is none.
         """
-        return JobHandle(job_id, self.job(job_id).task, self)
+        return JobHandle(job_id, self.job(job_id).task, self, _accepted=False)
 
-    def wait(self, job_id: str, timeout: float | None = None) -> Job:
+    def wait(self, job_id: str, timeout: float | None = None, task: str | None = None) -> Job:
         """Wait until a job has ended, looking more and more rarely (0.1 s up to every 2 s).
+
+        Args:
+            job_id: Its id.
+            timeout: Seconds; None waits as long as it takes.
+            task: As in `job`.
 
         Raises:
             ResultTimeout: It has not ended within `timeout` seconds; it goes on.
@@ -289,7 +309,7 @@ class Client:
         deadline = None if timeout is None else self.clock.now() + timeout * 1000
         pause = _FIRST_LOOK
         while True:
-            job = self.job(job_id)
+            job = self.job(job_id, task)
             if job.state.terminal:
                 return job
             left = None if deadline is None else (deadline - self.clock.now()) / 1000
@@ -309,8 +329,37 @@ class Client:
             return self.blobs.get(job.result_ref).decode()
         return job.result if job.result is not None else "null"
 
-    def cancel(self, job_id: str) -> Job:
+    def retry(self, job_id: str, timeout: float = RETRY_TIMEOUT, task: str | None = None) -> Job:
+        """Run a job again by hand: one that failed, or one that waits for its next attempt.
+
+        A failed job's dead letter is brought back: fresh attempts, history kept. That takes a read; for each look
+        through the dead-letter queue (the job's lane first) a receive for every ten messages, one that finds no more,
+        and a change of visibility for each message put back; then a send, a write and a delete. A message that just
+        failed is still on its way there, so the look is repeated, with a read each time.
+
+        A job that waits is made due and its message visible: a read, a write and a change of visibility.
+
+        Args:
+            job_id: Its id.
+            timeout: Seconds to look for a failed job's message.
+            task: As in `job`.
+
+        Returns:
+            The record afterwards: PENDING, or RETRYING and due; a worker may be faster.
+
+        Raises:
+            WrongState: It neither failed nor waits for its next attempt.
+            NoDeadLetter: It failed, but its message is not in the dead-letter queue, or not yet.
+            UnknownJob: There is no such job.
+        """
+        return retrying.retry(self, job_id, timeout, task)
+
+    def cancel(self, job_id: str, task: str | None = None) -> Job:
         """Cancel a job: one that waits never starts, a running one is asked to stop, an ended one stays as it is.
+
+        Args:
+            job_id: Its id.
+            task: As in `job`; a job without a record gets one that says CANCELLED, which its worker heeds.
 
         Returns:
             The record afterwards.
@@ -318,18 +367,22 @@ class Client:
         Raises:
             UnknownJob: There is no such job.
         """
-        for _ in range(5):
+        for _ in range(_ROUNDS):
             now = self.clock.now()
             try:
                 return Job.read(self.store.apply(cancelling.cancel(job_id, now)))
             except Conflict as conflict:
-                if conflict.item is None or "state" not in conflict.item:
-                    raise UnknownJob(f"no job {job_id!r} in stack {self.manifest.stack!r}") from conflict
-                request = cancelling.request_cancel(conflict.item, now)
-                if request is None:
-                    return Job.read(conflict.item)
+                item = conflict.item
+            if item is None and task is not None:
+                write = cancelling.cancel_unrecorded(task, job_id, now)
+            elif item is None or "state" not in item:
+                raise UnknownJob(f"no job {job_id!r} in stack {self.manifest.stack!r}")
+            elif (request := cancelling.request_cancel(item, now)) is None:
+                return Job.read(item)
+            else:
+                write = request
             try:
-                return Job.read(self.store.apply(request))
+                return Job.read(self.store.apply(write))
             except Conflict:
                 continue  # it changed state meanwhile; look again
         raise Unavailable(f"job {job_id} keeps changing; try again")

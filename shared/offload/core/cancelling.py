@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from offload.core.jobs import Item, State, transition
+from offload.core.jobs import DAY_MS, RECORD_LIFE_DAYS, Item, State, transition
+from offload.core.producing import MOST_DELAY
 from offload.core.writes import Test, Write
 
 _WAITING = (State.PENDING, State.SCHEDULED, State.BLOCKED, State.RETRYING)
@@ -18,7 +19,27 @@ def cancel(job_id: str, now: int) -> Write:
         when=tuple((Test("state", "=", state.value),) for state in _WAITING),
         set={"state": State.CANCELLED.value, "finished_at": now, "updated_at": now},
         append={"history": [transition(State.CANCELLED, now, 0)]},
-        remove=("next_at", "idx", "idx_at"),
+        remove=("next_at", "parked", "idx", "idx_at"),
+    )
+
+
+def cancel_unrecorded(task: str, job_id: str, now: int) -> Write:
+    """End an accepted job that has no record (yet): its worker meets this one and drops the message.
+
+    How long the message is delayed is not known here, so the record outlives the longest delay.
+    """
+    return Write(
+        job_id,
+        when=((Test("id", "absent"),),),
+        set={
+            "task": task,
+            "state": State.CANCELLED.value,
+            "attempt": 0,
+            "finished_at": now,
+            "updated_at": now,
+            "ttl": (now + RECORD_LIFE_DAYS * DAY_MS) // 1000 + MOST_DELAY,
+            "history": [transition(State.CANCELLED, now, 0)],
+        },
     )
 
 

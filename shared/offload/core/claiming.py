@@ -11,6 +11,7 @@ the record and `meet` decides, case by case:
 | FAILED, a message sent after the failure| `Claim`: it was redriven; fresh attempts, history kept            |
 | RUNNING, lease alive                    | `Wait` for the lease; deleting the message would lose the job     |
 | RUNNING, lease over, a cancel asked for | `Cancel`: its worker died before it could heed it                 |
+| RUNNING, given back                     | `Claim`: its run never began                                      |
 | RUNNING, lease over, attempts left      | `Claim`: its worker died; run it last in the batch                |
 | RUNNING, lease over, none left          | `Fail`: its worker died on the last attempt                       |
 | RETRYING, not due                       | `Wait` until it is                                                |
@@ -28,6 +29,9 @@ from offload.core.writes import Condition, Test, Write, holds
 
 if TYPE_CHECKING:
     from offload.core.delivery import Delivery
+
+_GIVEN_BACK = ""
+"""The lease of a claim that was given back."""
 
 EARLY_MS = 2_000
 """A message may come back this much before its time: visibility counts whole seconds and clocks differ a little."""
@@ -125,11 +129,22 @@ def _claim(
         append={"history": [entry]},
         remove=(
             "next_at",
+            "parked",
             "slot_at",
             "idx",
             "idx_at",
-            *(("finished_at", "reason", "cancel_requested_at", "follow_up") if fresh else ()),
+            *(("finished_at", "reason", "cancel_requested_at", "follow_up", "message_at") if fresh else ()),
         ),
+    )
+
+
+def give_back(delivery: Delivery, now: int) -> Write:
+    """Undo a claim that may be in force although its answer was lost: no run has begun, so no attempt is charged."""
+    return Write(
+        delivery.job_id,
+        when=((Test("state", "=", State.RUNNING.value), Test("lease", "=", delivery.token)),),
+        set={"lease": _GIVEN_BACK, "lease_until": now, "updated_at": now},
+        add={"attempt": -1},
     )
 
 
@@ -148,7 +163,7 @@ def meet(item: Item, delivery: Delivery, now: int, lease_until: int, max_attempt
     if state is State.FAILED:
         if adopted := adoption(item, delivery):
             return Bury(adopted)
-        if not _sent_after(delivery, item, item.get("finished_at", 0)):
+        if not _sent_after(delivery, item, max(item.get("finished_at", 0), item.get("message_at", 0))):
             return Bury()
         return Claim(
             _claim(
@@ -173,11 +188,16 @@ def meet(item: Item, delivery: Delivery, now: int, lease_until: int, max_attempt
 def adoption(item: Item, delivery: Delivery) -> Write | None:
     """Return the write by which a failed job's record learns the message that took the failed one's place, if it did.
 
-    A redrive of the copy has the same body as the copy: only the new message id tells the two apart.
+    A redrive of the copy has the same body as the copy: only the new message id tells the two apart. A late delivery of
+    a message between the two, itself a copy that was sent after the failure, is told from a redrive by its age.
     """
     if item.get("message_id") not in delivery.message.renewed:
         return None
-    return Write(delivery.job_id, when=_still_failed(item), set={"message_id": delivery.message_id})
+    # A worker that stood still must not put back an older copy in the place of the one known by then.
+    ((*failed_since,),) = _still_failed(item)
+    seen = Test("message_id", "=", item["message_id"])
+    adopted = {"message_id": delivery.message_id, "message_at": delivery.sent_at}
+    return Write(delivery.job_id, when=((*failed_since, seen),), set=adopted)
 
 
 def _still_failed(item: Item) -> Condition:
@@ -196,6 +216,8 @@ def _meet_running(item: Item, delivery: Delivery, now: int, lease_until: int, ma
         return Cancel(cancelled(item, delivery, now, when=same))
     if attempt >= max_attempts and not redriven:
         return Fail(_lost(item, delivery, now, when=same))
+    died = lease != _GIVEN_BACK
+    note = "the worker before it died" if died else "its last start was given back"
     write = _claim(
         delivery,
         now,
@@ -203,10 +225,10 @@ def _meet_running(item: Item, delivery: Delivery, now: int, lease_until: int, ma
         max_attempts,
         when=same,
         fresh=redriven,
-        note="redriven" if redriven else "the worker before it died",
+        note="redriven" if redriven else note,
         attempt=1 if redriven else attempt + 1,
     )
-    return Claim(write, suspect=True)
+    return Claim(write, suspect=died)
 
 
 def _sent_after(delivery: Delivery, item: Item, moment: int) -> bool:

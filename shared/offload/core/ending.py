@@ -50,10 +50,10 @@ def accept(task: str, job_id: str, message: Message, now: int, *, due: int | Non
 
 
 def expire(delivery: Delivery, now: int) -> Write:
-    """End a job that has not started and whose time is over."""
+    """End a job that has not started and whose time is over; one that was brought back is past such a limit."""
     return Write(
         delivery.job_id,
-        when=NOT_STARTED,
+        when=tuple((*case, Test("redrives", "absent")) for case in NOT_STARTED),
         set={
             "state": State.EXPIRED.value,
             "finished_at": now,
@@ -127,11 +127,27 @@ def succeed(
 
 
 def retry_at(
-    item: Item, delivery: Delivery, now: int, *, error: dict[str, Any], due: int, extra: dict[str, Any]
+    item: Item,
+    delivery: Delivery,
+    now: int,
+    *,
+    error: dict[str, Any],
+    due: int,
+    extra: dict[str, Any],
+    parked: dict[str, str] | None = None,
 ) -> Write:
     """Record a failed attempt that will be followed by another at epoch milliseconds `due`.
 
     Refused when a cancel was asked for meanwhile; then the job ends by `cancelled`.
+
+    Args:
+        item: The record as it was after the claim.
+        delivery: The delivery that holds the lease.
+        now: Epoch milliseconds.
+        error: Why the attempt failed.
+        due: When the next one starts.
+        extra: `usage` and the last `progress`.
+        parked: `queue` and `receipt` of the message that waits meanwhile, for a retry by hand.
     """
     return Write(
         delivery.job_id,
@@ -146,6 +162,7 @@ def retry_at(
             "idx": index_key(delivery.task, State.RETRYING, delivery.job_id),
             "idx_at": now,
             "history": _history(item, State.RETRYING, now, reason(error)),
+            **({"parked": parked} if parked else {}),
             **extra,
         },
         remove=("lease_until",),
@@ -172,7 +189,7 @@ def cancelled(
             "history": _history(item, State.CANCELLED, now),
             **(extra or {}),
         },
-        remove=("lease_until", "next_at"),
+        remove=("lease_until", "next_at", "parked"),
     )
 
 
@@ -205,7 +222,7 @@ def failed(
         set={**changed, "history": _history(item, State.FAILED, now, reason(error))} if known else changed,
         default={"attempt": 0, **delivery.facts},
         append={} if known else {"history": [transition(State.FAILED, now, error["attempt"], reason(error))]},
-        remove=("lease_until", "next_at"),
+        remove=("lease_until", "next_at", "parked"),
     )
 
 
@@ -220,7 +237,12 @@ def reason(error: dict[str, Any]) -> str:
 
 
 def _history(item: Item, state: State, now: int, note: str | None = None) -> list[list[Any]]:
-    return _bounded([*numbered(item), transition(state, now, item.get("attempt", 0), note)])
+    return history(item, transition(state, now, item.get("attempt", 0), note))
+
+
+def history(item: Item, entry: list[Any]) -> list[list[Any]]:
+    """Return a record's history with one more entry, bounded."""
+    return _bounded([*numbered(item), entry])
 
 
 def _bounded(history: list[list[Any]]) -> list[list[Any]]:

@@ -6,6 +6,8 @@
 | `PayloadError`            | fix the arguments                                       |
 | `MessageError`            | fix the producer; the message is dead-lettered          |
 | `UnknownTask`/`UnknownJob`| check the name or the id                                |
+| `WrongState`              | the job cannot be retried as it stands; the text says why|
+| `NoDeadLetter`            | look into the dead-letter queue, or enqueue the job anew|
 | `Unavailable`             | try again later: the service throttled or did not answer|
 | `Refused`                 | ask an operator: permissions, missing stack, bad request|
 | `JobFailed` and siblings  | the job ended without a result; look at the error       |
@@ -43,6 +45,14 @@ class UnknownTask(OffloadError):
 
 class UnknownJob(OffloadError):
     """No record of that job id: never accepted, or older than the record's lifetime."""
+
+
+class WrongState(OffloadError):
+    """A job cannot be retried in the state it is in. The message names the state and what to do instead."""
+
+
+class NoDeadLetter(OffloadError):
+    """A failed job's message is not in its dead-letter queue: purged, expired after 14 days, or still on its way."""
 
 
 class Unavailable(OffloadError):

@@ -19,6 +19,8 @@ R = TypeVar("R")
 class JobHandle(Generic[R]):
     """A job that was accepted.
 
+    Its message suffices for it to run: where its record is not written yet, it counts as PENDING.
+
     Attributes:
         id: The job's id.
         task: The task's name.
@@ -30,15 +32,21 @@ class JobHandle(Generic[R]):
     _producer: Producer = field(repr=False, compare=False)
     _read_result: Callable[[str], Any] | None = field(default=None, repr=False, compare=False)
     created: bool = True
+    _accepted: bool = field(default=True, repr=False, compare=False)
+
+    @property
+    def _of(self) -> str | None:
+        """The task, where the job is known to be accepted for it; a job looked up by its id must have a record."""
+        return self.task if self._accepted else None
 
     def record(self) -> Job:
         """Read the job's whole record.
 
         Raises:
-            UnknownJob: Its record is gone (or was never written).
+            UnknownJob: The handle was made from the job's id, and its record is gone.
             Unavailable: The table did not answer.
         """
-        return self._producer.job(self.id)
+        return self._producer.job(self.id, self._of)
 
     def status(self) -> State:
         """Read the job's state; one request."""
@@ -53,7 +61,7 @@ class JobHandle(Generic[R]):
         Raises:
             ResultTimeout: The job goes on.
         """
-        return self._producer.wait(self.id, timeout)
+        return self._producer.wait(self.id, timeout, self._of)
 
     def result(self, timeout: float | None = None) -> R:
         """Wait for the job and return what the task returned, in its annotated type.
@@ -81,7 +89,22 @@ class JobHandle(Generic[R]):
         Returns:
             The record after the request; a job that has ended stays as it is.
         """
-        return self._producer.cancel(self.id)
+        return self._producer.cancel(self.id, self._of)
+
+    def retry(self, timeout: float = 30.0) -> Job:
+        """Run a job again that failed, with fresh attempts, or start one at once that waits for its next attempt.
+
+        Args:
+            timeout: Seconds to look for a failed job's message in the dead-letter queue; it may be on its way there.
+
+        Returns:
+            The record after the request. `wait` and `result` then wait for the new end.
+
+        Raises:
+            WrongState: It neither failed nor waits for its next attempt.
+            NoDeadLetter: It failed, but its message is not in the dead-letter queue, or not yet.
+        """
+        return self._producer.retry(self.id, timeout, self._of)
 
     async def astatus(self) -> State:
         """`status` for `async` code."""
@@ -94,6 +117,10 @@ class JobHandle(Generic[R]):
     async def acancel(self) -> Job:
         """`cancel` for `async` code."""
         return await _in_thread(self.cancel)
+
+    async def aretry(self, timeout: float = 30.0) -> Job:  # noqa: ASYNC109 - how long to look, not a scope's
+        """`retry` for `async` code."""
+        return await _in_thread(lambda: self.retry(timeout))
 
 
 T = TypeVar("T")

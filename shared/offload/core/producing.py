@@ -21,7 +21,8 @@ if TYPE_CHECKING:
 
 JOB_ID = re.compile(r"[A-Za-z0-9_.:\-]{1,128}")
 _TEXT_LONGEST = 128
-_MOST_DELAY = 365 * 86400
+MOST_DELAY = 365 * 86400
+"""Seconds."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +39,7 @@ class Options:
     def __post_init__(self) -> None:
         """Check each option; the error names it."""
         if self.delay is not None:
-            seconds(self.delay, field="delay", most=_MOST_DELAY)
+            seconds(self.delay, field="delay", most=MOST_DELAY)
         if self.expires is not None:
             seconds(self.expires, field="expires", least=1)
         if self.id is not None:
@@ -112,17 +113,20 @@ class Producer(Protocol):
     def send_many(self, orders: Sequence[Order]) -> list[JobHandle[Any]]:
         """Enqueue many."""
 
-    def job(self, job_id: str) -> Job:
-        """Read a job's record."""
+    def job(self, job_id: str, task: str | None = None) -> Job:
+        """Read a job's record. With `task`, the job is known to be accepted for it: no record yet means PENDING."""
 
     def result_text(self, job: Job) -> str:
         """Read a finished job's result as JSON text."""
 
-    def cancel(self, job_id: str) -> Job:
-        """Cancel a job."""
+    def cancel(self, job_id: str, task: str | None = None) -> Job:
+        """Cancel a job; `task` as in `job`."""
 
-    def wait(self, job_id: str, timeout: float | None) -> Job:
-        """Wait until the job has ended."""
+    def retry(self, job_id: str, timeout: float, task: str | None = None) -> Job:
+        """Run a job again that failed or waits for its next attempt; `task` as in `job`."""
+
+    def wait(self, job_id: str, timeout: float | None, task: str | None = None) -> Job:
+        """Wait until the job has ended; `task` as in `job`."""
 
 
 _current: Producer | None = None
@@ -151,15 +155,21 @@ def enqueue(task: str, payload: dict[str, Any], **options: Any) -> JobHandle[Any
     Raises:
         UnknownTask: Not deployed, or not among the caller's `enqueues`.
         DefinitionError: An option is wrong.
-        Unavailable: The queue did not accept the job; nothing was enqueued.
+        Unavailable: The queue did not answer. The job may have been enqueued all the same; to try again is
+            safe under the same `id` or `key`.
     """
     return producer().send(Order(task, payload, Options.read(options)))
 
 
-def use(client: Producer | None) -> None:
-    """Set the client that `.delay()` uses in this process; None goes back to the environment's."""
-    global _current  # noqa: PLW0603 - one producer a process is the point
-    _current = client
+def use(client: Producer | None) -> Producer | None:
+    """Set the client that `.delay()` uses in this process; None goes back to the environment's.
+
+    Returns:
+        The one that was in force, if any.
+    """
+    global _current
+    before, _current = _current, client
+    return before
 
 
 def build_with(build: Callable[[], Producer]) -> None:

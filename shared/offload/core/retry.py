@@ -41,7 +41,8 @@ class Retry:
         base: Upper bound of the first wait.
         cap: Upper bound of any wait, at most 12h.
         jitter: False waits the full bound each time.
-        on: Exceptions worth another attempt; everything else fails for good.
+        on: Exceptions worth another attempt; everything else fails for good. `Exception` also covers what a task may
+            raise beside it, such as `SystemExit`.
         never: Exceptions that fail for good although `on` covers them.
     """
 
@@ -80,7 +81,7 @@ class Retry:
         if isinstance(error, Permanent):
             return GiveUp("permanent")
         by_choice = isinstance(error, RetryLater)
-        if not by_choice and (isinstance(error, self.never) or not isinstance(error, self.on)):
+        if not by_choice and (_covers(self.never, error) or not _covers(self.on, error)):
             return GiveUp("not retried")
         if attempt >= self.max_attempts:
             return GiveUp("exhausted")
@@ -88,6 +89,11 @@ class Retry:
             return Again(error.delay)
         bound = self.bound(attempt)
         return Again(rng.uniform(0, bound) if self.jitter else bound)
+
+
+def _covers(listed: tuple[type[BaseException], ...], error: BaseException) -> bool:
+    # A task that ends by SystemExit and the like has failed as any other: nothing but the worker's own end follows.
+    return isinstance(error, listed) or (not isinstance(error, Exception) and issubclass(Exception, listed))
 
 
 def _exceptions(value: object, field_name: str) -> tuple[type[BaseException], ...]:

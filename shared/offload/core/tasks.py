@@ -59,7 +59,8 @@ class Task(Generic[P, R]):
 
         Raises:
             PayloadError: The arguments do not fit the signature.
-            Unavailable: The queue did not accept the job; nothing was enqueued.
+            Unavailable: The queue did not answer. The job may have been enqueued all the same; to try again is
+                safe under the same `id` or `key`.
         """
         return Bound(self, Options()).delay(*args, **kwargs)
 
@@ -82,7 +83,8 @@ class Task(Generic[P, R]):
         Args:
             delay: Wait this long before the first attempt.
             priority: One of the task's `priorities`.
-            key: Idempotency key: while a job of this task with the same key is known, that job is returned instead.
+            key: Idempotency key: for a day from its first use it names one job of this task, which is returned instead,
+                unless that was cancelled or expired before it ever started.
             tenant: Fairness group, so that one tenant's backlog does not hold up the others.
             expires: End EXPIRED instead of starting after this long.
             id: The job's id; None draws one.
@@ -116,7 +118,8 @@ class Task(Generic[P, R]):
 
         Raises:
             PayloadError: An entry does not fit; nothing was enqueued.
-            PartlyEnqueued: Some entries were refused; it holds the handles of the others and what failed.
+            PartlyEnqueued: Some entries are not known to be enqueued; it holds the handles of the others, what failed
+                and the job ids under which to try again.
         """
         return Bound(self, Options()).delay_many(calls)
 

@@ -17,14 +17,18 @@ if TYPE_CHECKING:
 
     from offload.core.jobs import Item
 
-_COMPARE = {"=": operator.eq, "<>": operator.ne, "<=": operator.le, ">=": operator.ge}
+_ORDERED = {"<=": operator.le, ">=": operator.ge}
 
 Operator = Literal["absent", "present", "=", "<>", "<=", ">="]
 
 
 @dataclass(frozen=True, slots=True)
 class Test:
-    """One comparison of an attribute; a comparison with an absent attribute is false, `<>` included."""
+    """One comparison of an attribute; a comparison with an absent attribute is false, `<>` included.
+
+    Values of different types differ, `True` and 1 too, and neither is `<=` or `>=` the other. Only numbers and texts
+    are ordered.
+    """
 
     __test__ = False  # not a test class, whatever pytest thinks of the name
 
@@ -40,7 +44,40 @@ class Test:
         if not present or item is None:
             return False
         actual = item[self.attribute]
-        return self.operator == "present" or bool(_COMPARE[self.operator](actual, self.value))
+        match self.operator:
+            case "present":
+                return True
+            case "=" | "<>" as sign:
+                return _same(actual, self.value) is (sign == "=")
+            case sign:
+                kind = _kind(actual)
+                return kind in ("S", "N") and kind == _kind(self.value) and bool(_ORDERED[sign](actual, self.value))
+
+
+def _kind(value: Any) -> str:
+    match value:
+        case bool():  # which is an int, too
+            return "BOOL"
+        case int() | float():
+            return "N"
+        case str():
+            return "S"
+        case dict():
+            return "M"
+        case list() | tuple():
+            return "L"
+    return "NULL"
+
+
+def _same(one: Any, other: Any) -> bool:
+    kind = _kind(one)
+    if kind != _kind(other):
+        return False
+    if kind == "L":
+        return len(one) == len(other) and all(map(_same, one, other))
+    if kind == "M":
+        return one.keys() == other.keys() and all(_same(value, other[name]) for name, value in one.items())
+    return bool(one == other)
 
 
 Condition = tuple[tuple[Test, ...], ...]
@@ -64,6 +101,9 @@ class Write:
         add: Numbers to add; an absent attribute counts as 0.
         append: Values to append to a list; an absent list counts as empty.
         remove: Attributes to remove.
+
+    Raises:
+        ValueError: An attribute is named twice; DynamoDB refuses such an update.
     """
 
     id: str
@@ -73,6 +113,15 @@ class Write:
     add: Mapping[str, int] = field(default_factory=dict)
     append: Mapping[str, list[Any]] = field(default_factory=dict)
     remove: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        """Check that each attribute is changed in one way."""
+        parts = (self.set, self.default, self.add, self.append, self.remove)
+        # Every job pays for this check, and nothing more of it than the counting.
+        if len(set().union(*parts)) != sum(map(len, parts)):
+            names = [name for part in parts for name in part]
+            twice = next(name for name in names if names.count(name) > 1)
+            raise ValueError(f"write of {self.id!r}: {twice} is named twice")
 
 
 class Conflict(OffloadError):

@@ -35,8 +35,9 @@ def birth(pid: int) -> str | None:
             fields = stat.read_text(encoding="utf-8", errors="replace").rpartition(")")[2].split()
         except OSError:
             return None
-        state, started = fields[0], fields[19]
-        return None if state in "ZX" else started
+        state, threads, started = fields[0], int(fields[17]), fields[19]
+        # A killed program's first thread may be a zombie while the others still hold its files and its port.
+        return None if state == "X" or (state == "Z" and threads <= 1) else started
     shown = subprocess.run(  # noqa: S603 - a fixed program; the pid is a number
         ["/bin/ps", "-o", "stat=,lstart=", "-p", str(pid)], capture_output=True, text=True, check=False
     )

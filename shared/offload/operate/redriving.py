@@ -2,25 +2,22 @@
 
 from __future__ import annotations
 
-import json
+from contextlib import closing
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from offload.core.errors import DefinitionError, MessageError, Refused
+from offload.client.replay import Replay
+from offload.core.errors import DefinitionError, Refused
 from offload.core.fingerprint import fingerprint
 from offload.core.manifest import dead_letter_name, queue_name
-from offload.core.messages import Message, compact, job_id_of
-from offload.core.ports import Outgoing
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection
+    from collections.abc import Callable, Collection, Iterable, Iterator
 
     from offload.client import Client
-    from offload.core.ports import Received
+    from offload.client.replay import Letter
 
 _HIDE = 900
-"""Seconds a dead letter stays hidden while this run works through its queue. A run that dies leaves it where it is."""
-
 _MOST_RATE = 500
 """Messages a second that SQS's own move task takes."""
 
@@ -49,7 +46,7 @@ class Redrive:
 
     Attributes:
         moved: Job and message id of each that was brought back, or would be in a dry run.
-        kept: Number of dead letters looked at and left.
+        kept: Number of dead letters looked at and left, those among them that came (back) during the redrive.
         handed_over: Queues whose whole content SQS moves by itself, in the background.
     """
 
@@ -71,7 +68,7 @@ def redrive(
 
     All of them go by SQS's own move task where there is one. A selection is taken message by message: received, sent
     to its queue, and only then deleted. Interrupted between the two, a message is in both places; its job runs once all
-    the same, since a job that has ended well is not run again.
+    the same, since a job that has ended well is not run again. What fails again meanwhile, and what fails anew, stays.
 
     Args:
         client: The stack.
@@ -88,14 +85,21 @@ def redrive(
     selection = selection or Selection()
     if rate is not None and not 0 < rate <= _MOST_RATE:
         raise DefinitionError(f"rate={rate:g} must be above 0 and at most {_MOST_RATE} messages a second")
-    done = Redrive()
+    done, run = Redrive(), Replay(client.queues, client.clock, hide=_HIDE)
     for lane in client.manifest.lanes(task):
         stack = client.manifest.stack
         source, dead = queue_name(stack, task, lane), dead_letter_name(stack, task, lane)
         if selection.everything and not dry_run and _hand_over(client, dead, rate):
             done.handed_over.append(dead)
             continue
-        _move(client, dead, source, selection, rate=rate, dry_run=dry_run, done=done, tell=tell)
+        with closing(run.letters(dead)) as letters:
+            for letter in _chosen(client, letters, selection, done):
+                if not dry_run:
+                    run.bring_back(letter, source)
+                    if rate is not None:
+                        client.clock.sleep(1 / rate)
+                tell(len(done.moved))
+    done.kept += run.returned
     return done
 
 
@@ -107,60 +111,19 @@ def _hand_over(client: Client, dead: str, rate: float | None) -> bool:
     return True
 
 
-def _move(
-    client: Client,
-    dead: str,
-    source: str,
-    selection: Selection,
-    *,
-    rate: float | None,
-    dry_run: bool,
-    done: Redrive,
-    tell: Callable[[int], None],
-) -> None:
-    held: list[str] = []
-    seen: set[str] = set()
-    try:
-        while True:
-            batch = client.queues.receive(dead, limit=10, visibility=_HIDE, wait=1)
-            fresh = [message for message in batch if message.message_id not in seen]
-            if not fresh:
-                return
-            for message in fresh:
-                seen.add(message.message_id)
-                job_id = job_id_of(message.body) or message.message_id
-                if not _selected(client, message, job_id, selection):
-                    held.append(message.receipt)
-                    done.kept += 1
-                    continue
-                done.moved.append((job_id, message.message_id))
-                if dry_run:
-                    held.append(message.receipt)
-                else:
-                    client.queues.send(source, _again(message))
-                    client.queues.delete(dead, message.receipt)
-                    if rate is not None:
-                        client.clock.sleep(1 / rate)
-                tell(len(done.moved))
-    finally:
-        for receipt in held:
-            client.queues.change_visibility(dead, receipt, 0)
+def _chosen(client: Client, letters: Iterable[Letter], selection: Selection, done: Redrive) -> Iterator[Letter]:
+    for letter in letters:
+        if _selected(client, letter, selection):
+            done.moved.append((letter.job_id, letter.message.message_id))
+            yield letter
+        else:
+            done.kept += 1
 
 
-def _selected(client: Client, message: Received, job_id: str, selection: Selection) -> bool:
-    if selection.ids and not {job_id, message.message_id} & set(selection.ids):
+def _selected(client: Client, letter: Letter, selection: Selection) -> bool:
+    if selection.ids and not {letter.job_id, letter.message.message_id} & set(selection.ids):
         return False
     if selection.fingerprint is None:
         return True
-    item = client.store.get(job_id)
+    item = client.store.get(letter.job_id)
     return item is not None and "error" in item and fingerprint(item["error"]) == selection.fingerprint
-
-
-def _again(message: Received) -> Outgoing:
-    """Return the message to send: the same body, and the job's id in it, which a bare message got from SQS."""
-    try:
-        read = Message.decode(message.body)
-    except MessageError:
-        return Outgoing(message.body)
-    body = message.body if read.id is not None else compact({**json.loads(message.body), "id": message.message_id})
-    return Outgoing(body, group=read.group)

@@ -11,22 +11,29 @@ _ABOVE = ("offload.runtime", "aws_lambda_powertools", "asyncio", "contextlib")
 
 def describe(error: BaseException, attempt: int) -> dict[str, Any]:
     """Return `type`, `message`, `traceback` and `attempt`, bounded in size, whatever the error does when printed."""
-    try:
-        message = str(error)
-    except Exception as broken:  # noqa: BLE001 - a user's __str__ may raise anything
-        message = f"(its text cannot be shown: {type(broken).__name__})"
-    lines = traceback.TracebackException(type(error), error, _user_frames(error), limit=-25, compact=True).format()
-    return {
-        "type": type(error).__name__[:_MESSAGE],
-        "message": _printable(message)[:_MESSAGE],
-        "traceback": _printable("".join(lines))[-_TRACEBACK:],
-        "attempt": attempt,
-    }
+    return {**_told(error), "traceback": _printable(_traceback(error))[-_TRACEBACK:], "attempt": attempt}
 
 
 def explain(wrong: Exception) -> dict[str, Any]:
     """Return the error of a message that never reached the task: no attempt, and no frames but the worker's own."""
-    return {**describe(wrong, 0), "traceback": ""}
+    return {**_told(wrong), "traceback": "", "attempt": 0}
+
+
+def _told(error: BaseException) -> dict[str, Any]:
+    try:
+        message = str(error)
+    except BaseException as broken:  # noqa: BLE001 - a user's __str__ may raise anything
+        message = f"(its text cannot be shown: {type(broken).__name__})"
+    return {"type": type(error).__name__[:_MESSAGE], "message": _printable(message[:_MESSAGE])}
+
+
+def _traceback(error: BaseException) -> str:
+    try:
+        told = traceback.TracebackException(type(error), error, _user_frames(error), limit=-25, compact=True)
+        # Each part is a frame or an error's text; a text without end would push the frames out.
+        return "".join(part if len(part) <= _MESSAGE else f"{part[:_MESSAGE]}...\n" for part in told.format())
+    except Exception as broken:  # noqa: BLE001 - it looks into the error and its like, which may be built to break it
+        return f"(its traceback cannot be shown: {type(broken).__name__})"
 
 
 def _user_frames(error: BaseException) -> Any:

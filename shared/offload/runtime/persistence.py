@@ -8,10 +8,12 @@ between records, and the lease ends with the invocation, so that a timeout does 
 
 from __future__ import annotations
 
+from contextlib import suppress
+from enum import IntEnum
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from offload.core import claiming, ending
-from offload.core.errors import LeaseLost
+from offload.core.errors import LeaseLost, Refused, Unavailable
 from offload.core.following import marked
 from offload.core.jobs import State
 from offload.core.retry import Again
@@ -21,14 +23,13 @@ from offload.runtime.pace import slot_for
 from offload.runtime.powertools import BasePersistenceLayer, DataRecord, IdempotencyItemAlreadyExistsError
 
 if TYPE_CHECKING:
-    import random
-
     from offload.core.clock import Clock
     from offload.core.delivery import Delivery
     from offload.core.jobs import Item
     from offload.core.ports import Blobs, JobStore
     from offload.core.tasks import Task
     from offload.core.writes import Write
+    from offload.runtime.invocation import Invocation
     from offload.runtime.running import RunningJob
 
 INLINE_RESULT = 8_192
@@ -39,8 +40,27 @@ _ROUNDS = 5
 """Times a claim is decided anew when others change the record meanwhile."""
 
 
+class Turn(IntEnum):
+    """When in its batch a message is met; what is put off waits for a later turn."""
+
+    FIRST = 1
+    AGAIN = 2
+    """After the batch: a claim whose answer was lost, insisted on because it holds up no other message."""
+    LAST = 3
+    """After everything else: a job on which an earlier worker died."""
+
+
 class Deferred(Exception):
-    """An earlier worker died on this job; claim it when the rest of the batch is done."""
+    """Claim the job at a later turn.
+
+    Attributes:
+        turn: Which.
+    """
+
+    def __init__(self, turn: Turn) -> None:
+        """Keep the turn."""
+        super().__init__(turn.name)
+        self.turn = turn
 
 
 class HandedBack(Exception):
@@ -76,13 +96,15 @@ class JobRecord(BasePersistenceLayer):
         store: JobStore,
         blobs: Blobs,
         clock: Clock,
-        rng: random.Random,
-        last: bool,
+        invocation: Invocation,
+        turn: Turn,
+        parked: dict[str, str],
     ) -> None:
-        """Bind to one delivery; `last` says that the rest of its batch is done."""
+        """Bind to one delivery, met at a turn of its batch; `parked` says where its message lies."""
         super().__init__()  # type: ignore[no-untyped-call]  # Powertools leaves it untyped
-        self._delivery, self._task, self._last = delivery, task, last
-        self._store, self._blobs, self._clock, self._rng = store, blobs, clock, rng
+        self._delivery, self._task, self._turn, self._parked = delivery, task, turn, parked
+        self._store, self._blobs, self._clock, self._invocation = store, blobs, clock, invocation
+        self._kept: dict[str, Any] = {}
         self.item: Item = {}
         self.after: Item = {}
         self.dropped: State | None = None
@@ -99,7 +121,8 @@ class JobRecord(BasePersistenceLayer):
             IdempotencyItemAlreadyExistsError: The job has ended; `dropped` says how.
             Deferred: To be tried again after the batch.
             HandedBack: Not to be run now.
-            Unavailable: The table did not answer; nothing is known to be charged.
+            Unavailable: The table did not answer. If it carried the claim out all the same, and `give_back` could not
+                reach it either, an attempt is charged that never ran; nothing more can be known.
         """
         if remaining_time_in_millis is None:
             raise TypeError("the Lambda context must be registered: without it a lease would have no end")
@@ -114,7 +137,7 @@ class JobRecord(BasePersistenceLayer):
         write = claiming.claim(self._delivery, now, lease_until, attempts)
         for _ in range(_ROUNDS):
             try:
-                self.item = self._store.apply(write)
+                self.item = self._try(write)
                 return  # noqa: TRY300 - the loop goes on below
             except Conflict as conflict:
                 if conflict.item is None:
@@ -127,12 +150,38 @@ class JobRecord(BasePersistenceLayer):
                 write = self._next(verdict)
         raise HandedBack(claiming.Wait(now + _GRACE_MS, "the record keeps changing"))
 
+    def _try(self, claim: Write) -> Item:
+        """Carry out a claim.
+
+        One whose answer was lost may be in force. It is tried again under the same lease, by which it knows itself, but
+        only when it holds up no other message of the batch.
+        """
+        try:
+            if self._turn is Turn.FIRST:
+                return self._store.apply(claim)
+            needed = self._invocation.needed_ms(self._task.settings.soft_limit)
+            return self._invocation.insist(lambda: self._store.apply(claim), spare_ms=needed)
+        except Unavailable:
+            if self._turn is Turn.FIRST:
+                raise Deferred(Turn.AGAIN) from None
+            self.give_back()
+            raise
+
+    def give_back(self) -> None:
+        """Undo this delivery's claim, if it is in force although its answer was lost.
+
+        Raises:
+            Unavailable: The table did not answer.
+        """
+        with suppress(Conflict):
+            self._store.apply(claiming.give_back(self._delivery, self._clock.now()))
+
     def _next(self, verdict: claiming.Verdict) -> Write:
         """Return the claim to try next, or raise what the verdict means."""
         match verdict:
             case claiming.Claim():
-                if verdict.suspect and not self._last:
-                    raise Deferred from None
+                if verdict.suspect and self._turn is not Turn.LAST:
+                    raise Deferred(Turn.LAST) from None
                 return verdict.write
             case claiming.Drop():
                 self.dropped = verdict.state
@@ -167,26 +216,38 @@ class JobRecord(BasePersistenceLayer):
         except Conflict:
             raise HandedBack(claiming.Wait(self._clock.now(), "the record changed")) from None
 
-    def save_success(self, data: dict[str, Any], result: Any) -> None:  # noqa: ARG002 - the delivery is bound
-        """Record the success; `result` is the task's return value as JSON text.
+    def keep(self, result: str) -> None:
+        """Keep a result, given as JSON text, for the write that ends the run; a large one goes to the bucket now.
+
+        Raises:
+            Refused: The bucket does not take it. Like every error of a run, it fails the attempt.
+            Unavailable: The bucket did not answer while there was time; the same.
+        """
+        raw = result.encode()
+        if len(raw) <= INLINE_RESULT:
+            self._kept = {} if result == "null" else {"result": result}
+            return
+        days = -(-int(self._task.settings.result_life) // 86_400)
+        # The lease in the key keeps an overtaken worker from replacing the winner's result.
+        key = f"results/{days}d/{self._task.name}/{self._delivery.job_id}/{self._delivery.token}.json"
+        try:
+            self._kept = {"result_ref": self._invocation.insist(lambda: self._blobs.put(key, raw))}
+        except (Refused, Unavailable) as trouble:
+            kind = Refused if isinstance(trouble, Refused) else Unavailable
+            raise kind(f"the result of {len(raw)} bytes could not be stored: {trouble}") from trouble
+
+    def save_success(self, data: dict[str, Any], result: Any) -> None:  # noqa: ARG002 - delivery and result are kept
+        """Record the success.
 
         Raises:
             LeaseLost: This run was overtaken; nothing was recorded.
-            Unavailable: The table did not answer; the success is not recorded.
+            Unavailable: The table did not answer while there was time; the success is not recorded.
         """
-        text: str = result
         now = self._clock.now()
-        kept: dict[str, Any] = {}
-        raw = text.encode()
-        if len(raw) > INLINE_RESULT:
-            days = -(-int(self._task.settings.result_life) // 86_400)
-            # The lease in the key keeps an overtaken worker from replacing the winner's result.
-            key = f"results/{days}d/{self._task.name}/{self._delivery.job_id}/{self._delivery.token}.json"
-            kept = {"result_ref": self._blobs.put(key, raw)}
-        elif text != "null":
-            kept = {"result": text}
         until = now + int(self._task.settings.result_life * 1000)
-        write = ending.succeed(self.item, self._delivery, now, result=kept, extra=self._extra(), result_until=until)
+        write = ending.succeed(
+            self.item, self._delivery, now, result=self._kept, extra=self._extra(), result_until=until
+        )
         self._end(write, State.SUCCEEDED)
 
     def delete_record(self, data: dict[str, Any], exception: Exception) -> None:  # noqa: ARG002 - the same
@@ -194,20 +255,21 @@ class JobRecord(BasePersistenceLayer):
 
         Raises:
             LeaseLost: This run was overtaken; nothing was recorded.
-            Unavailable: The table did not answer.
+            Unavailable: The table did not answer while there was time.
         """
         if isinstance(exception, LeaseLost):
             raise exception
         now = self._clock.now()
         attempt = int(self.item["attempt"])
-        self.error = describe(
-            exception.__cause__ if isinstance(exception, Died) and exception.__cause__ else exception, attempt
-        )
-        decision = self._task.settings.retry.decide(exception, attempt, self._rng)
+        error = exception.cause if isinstance(exception, Died) else exception
+        self.error = describe(error, attempt)
+        decision = self._task.settings.retry.decide(error, attempt, self._invocation.rng)
         extra = self._extra()
         if isinstance(decision, Again):
             due = now + int(decision.delay * 1000)
-            write = ending.retry_at(self.item, self._delivery, now, error=self.error, due=due, extra=extra)
+            write = ending.retry_at(
+                self.item, self._delivery, now, error=self.error, due=due, extra=extra, parked=self._parked
+            )
             try:
                 self._end(write, State.RETRYING)
             except _CancelAsked:
@@ -222,8 +284,11 @@ class JobRecord(BasePersistenceLayer):
         return {**self.extra, **(self.running.last_said() if self.running else {})}
 
     def _end(self, write: Write, state: State) -> None:
+        # What the run did is done: unless this is written, it is done again, or told as a failure. Nobody else takes
+        # the job meanwhile, because the lease lasts as long as the invocation.
+        write = marked(write, self._task.settings)
         try:
-            self.after = self._store.apply(marked(write, self._task.settings))
+            self.after = self._invocation.insist(lambda: self._store.apply(write))
         except Conflict as conflict:
             item = conflict.item
             if not ending.applied(item, self._delivery):
@@ -248,7 +313,16 @@ class JobRecord(BasePersistenceLayer):
 
 
 class Died(Exception):
-    """A task raised something that is not an `Exception`, such as `SystemExit`; the cause is the original."""
+    """A task raised something that is not an `Exception`, such as `SystemExit`.
+
+    Attributes:
+        cause: What it raised.
+    """
+
+    def __init__(self, cause: BaseException) -> None:
+        """Keep what was raised; its text may raise again, so it is not asked for."""
+        super().__init__(type(cause).__name__)
+        self.cause = cause
 
 
 class _CancelAsked(Exception):

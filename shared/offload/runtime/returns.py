@@ -24,6 +24,8 @@ _LONGEST_VISIBILITY = 43_200
 _LATEST_BACKOFF = 900
 _RENEW_BEFORE = 2
 """A message this close to its queue's `maxReceiveCount` is sent anew rather than handed back once more."""
+_RENEW_BEFORE_RUN = _RENEW_BEFORE + 1
+"""One this close is sent anew before it starts a run: a worker that dies hands nothing back."""
 
 
 @dataclass(slots=True)
@@ -104,18 +106,38 @@ class Returns:
     def _backoff(self, receipt: Receipt) -> float:
         return self._rng.uniform(0.5, 1.0) * min(_LATEST_BACKOFF, 2.0 ** min(receipt.receives, 10))
 
+    def nears_its_end(self, receipt: Receipt) -> bool:
+        """Tell whether the message would soon be moved to the dead-letter queue, were its worker to die on it."""
+        return receipt.receives >= self._max_receives - _RENEW_BEFORE_RUN
+
+    def renew(self, receipt: Receipt) -> bool:
+        """Send a message anew instead of starting its run; False when that failed, and it has to run as it is."""
+        if not self._sent_anew(receipt, 0):
+            return False
+        try:
+            # At once, and not with the batch: another job of it may yet kill the worker.
+            self._queues.delete(receipt.queue, receipt.handle)
+        except (Unavailable, Refused) as trouble:
+            self._telemetry.trouble(trouble)  # it is deleted with the batch
+        return True
+
     def _renew(self, receipt: Receipt, delay: float) -> bool:
+        waits = min(math.ceil(delay), LONGEST_QUEUE_DELAY)
+        if self._sent_anew(receipt, waits):
+            return True
+        self._visible_in(receipt, waits)
+        return False
+
+    def _sent_anew(self, receipt: Receipt, waits: int) -> bool:
         """Send the message anew under its job id: its receive count and its 12 hours of visibility start over.
 
         The copy is sent before the original is acknowledged. A crash between leaves two messages of one job, of which
         the second finds the job claimed or ended.
         """
-        waits = min(math.ceil(delay), LONGEST_QUEUE_DELAY)
         try:
             message = Message.decode(receipt.body)
         except MessageError:
-            self._visible_in(receipt, waits)  # it can only be rejected, so there is nothing to save
-            return False
+            return False  # it can only be rejected, so there is nothing to save
         body = json.loads(receipt.body)
         for name, value in (("id", receipt.message_id), ("enqueued_at", receipt.sent_at)):
             if body.get(name) is None:  # null stands for absent
@@ -126,7 +148,6 @@ class Returns:
             self._queues.send(receipt.queue, copy)
         except (Unavailable, Refused) as trouble:
             self._telemetry.trouble(trouble)
-            self._visible_in(receipt, waits)
             return False
         return True
 

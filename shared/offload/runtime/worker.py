@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any
 
 from offload.core import claiming, ending
 from offload.core import context as contexts
-from offload.core.clock import new_id
 from offload.core.delivery import Delivery
 from offload.core.errors import (
     DefinitionError,
@@ -27,12 +26,12 @@ from offload.core.messages import Message, job_id_of
 from offload.core.producing import Options, Order, producer
 from offload.core.writes import Conflict
 from offload.runtime.failures import explain
+from offload.runtime.invocation import Invocation
 from offload.runtime.limits import Usage, run_async, soft_limit
-from offload.runtime.persistence import Deferred, Died, HandedBack, JobRecord
+from offload.runtime.persistence import Deferred, Died, HandedBack, JobRecord, Turn
 from offload.runtime.powertools import (
     BatchProcessor,
     EventType,
-    IdempotencyConfig,
     IdempotencyHandler,
     IdempotencyPersistenceLayerError,
     process_partial_response,
@@ -43,6 +42,7 @@ from offload.runtime.running import RunningJob
 if TYPE_CHECKING:
     import random
     from collections.abc import Callable
+    from contextlib import AbstractContextManager
 
     from aws_lambda_powertools.utilities.data_classes.sqs_event import SQSRecord
 
@@ -86,7 +86,9 @@ class Worker:
         self._task, self._store, self._blobs = task, store, blobs
         self._clock, self._rng, self._telemetry = clock, rng, telemetry
         self._returns = Returns(queues, clock=clock, rng=rng, telemetry=telemetry, max_receives=max_receives)
-        self._ran, self._had_ms = False, 0
+
+    soft_limit: Callable[[float], AbstractContextManager[Any]] = staticmethod(soft_limit)
+    """What raises `SoftTimeLimitExceeded` in a run; a simulation has other clocks."""
 
     def __call__(self, event: dict[str, Any], context: Any) -> dict[str, Any]:
         """Handle one batch and report the messages that are not done.
@@ -94,10 +96,7 @@ class Worker:
         Returns:
             The partial batch response: `{"batchItemFailures": [{"itemIdentifier": message_id}, ...]}`.
         """
-        self._ran, self._had_ms = False, context.get_remaining_time_in_millis()
-        config = IdempotencyConfig()
-        config.register_lambda_context(context)
-        batch = _Batch(self._handle, config)
+        batch = _Batch(self._handle, Invocation(context, clock=self._clock, rng=self._rng))
         try:
             response = process_partial_response(
                 event=event, record_handler=batch.handle, processor=batch, context=context
@@ -106,13 +105,13 @@ class Worker:
         finally:
             self._telemetry.flush()
 
-    def _handle(self, record: SQSRecord, config: IdempotencyConfig, *, last: bool) -> bool:
+    def _handle(self, record: SQSRecord, invocation: Invocation, turn: Turn) -> bool:
         """Handle one message; True means done, False means handed back. Raises `Deferred` for after the batch."""
         self._telemetry.begin(record.message_id)
         try:
             receipt = Receipt.read(record)
             try:
-                return self._decide(receipt, config, last=last)
+                return self._decide(receipt, invocation, turn)
             except (Unavailable, Refused) as trouble:
                 return self._returns.after_trouble(receipt, trouble)
         except Deferred:
@@ -124,49 +123,65 @@ class Worker:
         finally:
             self._telemetry.end()
 
-    def _decide(self, receipt: Receipt, config: IdempotencyConfig, *, last: bool) -> bool:
+    def _decide(self, receipt: Receipt, invocation: Invocation, turn: Turn) -> bool:
         job_id = job_id_of(receipt.body) or receipt.message_id
+        token = invocation.token(receipt.message_id)
         self._telemetry.job(job_id)
         message = Message(payload=None)
         try:
             message = Message.decode(receipt.body)
             self._check(message)
         except (MessageError, UnknownTask) as wrong:
-            return self._reject(self._delivery(receipt, job_id, message), receipt, wrong, readable=False)
-        delivery = self._delivery(receipt, job_id, message)
+            return self._reject(self._delivery(receipt, job_id, message, token), receipt, wrong, readable=False)
+        delivery = self._delivery(receipt, job_id, message, token)
         if message.expires_at is not None and self._clock.now() >= message.expires_at and self._expire(delivery):
             return True
-        if not self._fits(_remaining_ms(config)):
+        record = JobRecord(
+            delivery,
+            self._task,
+            store=self._store,
+            blobs=self._blobs,
+            clock=self._clock,
+            invocation=invocation,
+            turn=turn,
+            parked={"queue": receipt.queue, "receipt": receipt.handle},
+        )
+        if invocation.remaining_ms < invocation.needed_ms(self._task.settings.soft_limit):
+            if turn > Turn.FIRST:
+                record.give_back()
             self._telemetry.handed_back("not enough time left in this invocation")
             return self._returns.later(receipt, 0)
         try:
             arguments = self._task.signature.read(self._payload(message))
         except PayloadError as wrong:
             return self._reject(delivery, receipt, wrong, readable=True)
-        return self._run(delivery, receipt, arguments, config, last=last)
+        if self._returns.nears_its_end(receipt) and self._starts(delivery) and self._returns.renew(receipt):
+            self._telemetry.handed_back("few receives were left: renewed before its run")
+            return True
+        return self._run(delivery, receipt, record, arguments, invocation)
+
+    def _starts(self, delivery: Delivery) -> bool:
+        """Tell whether a delivery would start a run, as far as the table answers."""
+        try:
+            item = self._store.get(delivery.job_id)
+        except (Unavailable, Refused) as trouble:
+            self._telemetry.trouble(trouble)
+            return False
+        return claiming.startable(item, delivery, self._clock.now(), self._task.settings.retry.max_attempts)
 
     def _check(self, message: Message) -> None:
         message.check_hops()
         if message.task not in (None, self._task.name):
             raise UnknownTask(f"the message is for task {message.task!r}, but this queue serves {self._task.name!r}")
 
-    def _fits(self, remaining_ms: int) -> bool:
-        """Tell whether another job may start in what is left of the invocation."""
-        needed = self._task.settings.soft_limit * 1000
-        if not self._ran:
-            # The first one starts although a cold start has left less than its limit, or none ever would; but not when
-            # the invocation has lost time since, such as on a table that did not answer.
-            needed = min(needed, self._had_ms * 0.9)
-        return remaining_ms >= needed
-
-    def _delivery(self, receipt: Receipt, job_id: str, message: Message) -> Delivery:
+    def _delivery(self, receipt: Receipt, job_id: str, message: Message, token: str) -> Delivery:
         return Delivery(
             task=self._task.name,
             job_id=job_id,
             message_id=receipt.message_id,
             message=message,
             sent_at=receipt.sent_at,
-            token=new_id(self._rng),
+            token=token,
         )
 
     def _payload(self, message: Message) -> dict[str, Any]:
@@ -187,26 +202,16 @@ class Worker:
         self,
         delivery: Delivery,
         receipt: Receipt,
+        record: JobRecord,
         arguments: dict[str, Any],
-        config: IdempotencyConfig,
-        *,
-        last: bool,
+        invocation: Invocation,
     ) -> bool:
-        record = JobRecord(
-            delivery,
-            self._task,
-            store=self._store,
-            blobs=self._blobs,
-            clock=self._clock,
-            rng=self._rng,
-            last=last,
-        )
         handler = IdempotencyHandler(
             function=self._call,
             function_payload={"id": delivery.job_id},
-            config=config,
+            config=invocation.config,
             persistence_store=record,
-            function_args=(delivery, record, arguments, config.lambda_context),
+            function_args=(delivery, record, arguments, invocation),
             function_kwargs={},
         )
         try:
@@ -242,15 +247,15 @@ class Worker:
             case _:
                 raise Refused(f"the job's outcome could not be recorded: {cause!r}") from cause
 
-    def _call(self, delivery: Delivery, record: JobRecord, arguments: dict[str, Any], context: Any) -> str:
-        """Run the user's function and return its result as JSON text."""
-        hard = context.get_remaining_time_in_millis() / 1000
+    def _call(self, delivery: Delivery, record: JobRecord, arguments: dict[str, Any], invocation: Invocation) -> None:
+        """Run the user's function and keep its result as JSON text."""
+        hard = invocation.remaining_ms / 1000
         # Even a first job that started late gets its soft limit before the hard one.
         soft = min(self._task.settings.soft_limit, hard - min(1.0, hard / 10))
         until = self._clock.now() + int(soft * 1000)
         job = RunningJob(delivery, record.item, store=self._store, clock=self._clock, until=until)
         record.running = job
-        self._ran = True
+        invocation.ran = True
         usage = Usage()
         token = contexts.enter(job)
         self._telemetry.started(job.attempt)
@@ -258,13 +263,13 @@ class Worker:
             if self._task.is_async:
                 value = run_async(lambda: self._task.function(**arguments), soft)
             else:
-                with soft_limit(soft):
+                with self.soft_limit(soft):
                     value = self._task.function(**arguments)
-            return self._task.signature.write_result(value)
+            record.keep(self._task.signature.write_result(value))
         except Exception:
             raise
         except BaseException as death:
-            raise Died(f"{type(death).__name__}: {death}") from death
+            raise Died(death) from death
         finally:
             contexts.leave(token)
             record.extra = {"usage": usage.measure()}
@@ -327,21 +332,22 @@ class Worker:
 
 
 class _Batch(BatchProcessor):
-    """Powertools' batch processor with our order: the most-received first, jobs that killed a worker last."""
+    """Powertools' batch processor with our order: the most-received first, what was put off last."""
 
-    def __init__(self, handle: Callable[..., bool], config: IdempotencyConfig) -> None:
+    def __init__(self, handle: Callable[..., bool], invocation: Invocation) -> None:
         super().__init__(event_type=EventType.SQS, raise_on_entire_batch_failure=False)
-        self._handle, self._config = handle, config
-        self._last = False
-        self._suspects: list[dict[str, Any]] = []
+        self._handle, self._invocation = handle, invocation
+        self._turn = Turn.FIRST
+        self._put_off: dict[Turn, list[dict[str, Any]]] = {turn: [] for turn in Turn}
         self._current: dict[str, Any] = {}
 
     def process(self) -> list[tuple[Any, ...]]:
         """Handle each record, then those that were put off."""
-        ordered = sorted(self.records, key=_receives, reverse=True)
-        outcomes = [self._one(record) for record in ordered]
-        suspects, self._suspects, self._last = self._suspects, [], True
-        return outcomes + [self._one(record) for record in suspects]
+        self._put_off[Turn.FIRST] = sorted(self.records, key=_receives, reverse=True)
+        outcomes: list[tuple[Any, ...]] = []
+        for self._turn in Turn:
+            outcomes += [self._one(record) for record in self._put_off[self._turn]]
+        return outcomes
 
     def _one(self, record: dict[str, Any]) -> tuple[Any, ...]:
         self._current = record
@@ -350,17 +356,12 @@ class _Batch(BatchProcessor):
     def handle(self, record: SQSRecord) -> None:
         """Handle one record for `process`."""
         try:
-            done = self._handle(record, self._config, last=self._last)
-        except Deferred:
-            self._suspects.append(self._current)
+            done = self._handle(record, self._invocation, self._turn)
+        except Deferred as deferred:
+            self._put_off[deferred.turn].append(self._current)
             return
         if not done:
             raise _NotDone
-
-
-def _remaining_ms(config: IdempotencyConfig) -> int:
-    assert config.lambda_context is not None  # registered at the start of the invocation
-    return int(config.lambda_context.get_remaining_time_in_millis())
 
 
 def _receives(record: dict[str, Any]) -> int:
