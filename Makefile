@@ -6,6 +6,9 @@ READY := $(VENV)/installed
 CDK := node_modules/.bin/cdk
 # What `make test` hands to pytest, such as ARGS="-k retry"; what `make deploy` and `make demo` hand on.
 ARGS ?=
+# How many runs `make simulate` makes, or the one it replays.
+SEEDS ?= 2000
+SEED ?=
 # What `make deploy` deploys: dev or prod.
 STAGE ?= dev
 
@@ -16,7 +19,7 @@ unexport PYTHONPATH PYTHONHOME VIRTUAL_ENV
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo test check bench local down synth deploy format lock clean
+.PHONY: help demo test check bench simulate mutants local down synth deploy format lock clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -37,6 +40,12 @@ check: $(READY) $(CDK) ## Lint, format, types, import ladder, and the template
 
 bench: $(READY) ## Measure the handler and the client
 	@$(BIN)/python -m benchmarks $(ARGS)
+
+simulate: $(READY) ## Hunt for broken guarantees: SEEDS=n random runs under faults, or replay one with SEED=n
+	@$(BIN)/python -m tests.simulation --seeds $(SEEDS) $(if $(SEED),--seed $(SEED)) $(ARGS)
+
+mutants: $(READY) ## Plant faults in a copy, one at a time, and see each one caught
+	@$(BIN)/python -m tests.simulation.mutants $(ARGS)
 
 local: $(READY) $(CDK) ## Deploy this app to an embedded AWS engine that stays up
 	@$(BIN)/offload local up $(ARGS)

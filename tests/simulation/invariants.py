@@ -1,0 +1,281 @@
+"""The invariants, each checked by name against everything that was written, sent and run.
+
+| name | what must hold |
+|---|---|
+| I1 nothing lost | each message that came into a queue ends as a job that has ended; a FAILED one lies in the DLQ |
+| I2 one winner | only the run that holds the lease records an end; what has ended changes only by a redrive |
+| I3 honest attempts | an attempt is counted by a claim when it is due and allowed; one start follows each claim |
+| I4 no second run | a job that has ended well is not claimed again |
+| I5 culprit alone | a job that killed a worker runs after the others of its batch; nobody else is charged (I3) |
+| I6 replay | a redriven job runs again with attempt 1 and its history kept |
+| I9 cancel lasts | a cancelled job is not claimed; one asked to stop is not tried again |
+| I10 agreement | at rest no record waits for a message that does not exist, and a key names one job |
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections import Counter, defaultdict
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import TYPE_CHECKING
+
+from offload.core.claiming import EARLY_MS
+from offload.core.jobs import State
+from offload.core.keys import WINDOW_MS as KEY_WINDOW_MS
+from offload.core.manifest import dead_letter_name
+from offload.core.messages import job_id_of
+from offload.testing.pipeline import STACK
+from offload.testing.processes import running
+
+if TYPE_CHECKING:
+    from offload.core.jobs import Item
+    from offload.core.writes import Write
+    from offload.memory.queues import Stored
+    from offload.testing import Pipeline
+    from tests.simulation.workload import Book
+
+_RUN_ENDS = (State.SUCCEEDED, State.RETRYING, State.FAILED, State.CANCELLED)
+_DECIDED_BY_OTHERS = ("WorkerLost", "PayloadError", "MessageError", "UnknownTask")
+_DRAWN = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
+_WELL = (State.SUCCEEDED, State.CANCELLED, State.EXPIRED)
+
+
+@dataclass(frozen=True, slots=True)
+class Violation:
+    """A broken invariant: its name, the job it was broken for, and how."""
+
+    name: str
+    job_id: str
+    how: str
+
+    def __str__(self) -> str:
+        return f"{self.name}: {self.job_id}: {self.how}"
+
+
+@dataclass(slots=True)
+class _Claim:
+    job_id: str
+    process: str
+    at: int
+    suspect: bool
+    lease: str
+
+
+class Watcher:
+    """Follows a pipeline from its start, and judges it at its end."""
+
+    def __init__(self, pipeline: Pipeline) -> None:
+        self.violations: list[Violation] = []
+        self._pipeline = pipeline
+        self._claims: list[_Claim] = []
+        self._sent: dict[str, tuple[str, str, str]] = {}
+        self._redriven: set[str] = set()
+        self._ends: dict[str, State] = {}
+        pipeline.store.port.applied = self._applied
+        pipeline.queues.port.stored = self._stored
+
+    def _broken(self, name: str, job_id: str, how: str) -> None:
+        self.violations.append(Violation(name, job_id, how))
+
+    # While it runs
+
+    def _stored(self, queue: str, message: Stored) -> None:
+        job_id = job_id_of(message.body) or message.message_id
+        self._sent[message.message_id] = (queue, job_id, message.body)
+
+    def _applied(self, write: Write, before: Item | None, after: Item) -> None:
+        if "state" not in after:
+            return  # a key or a rate limit
+        process = running.get()
+        actor = process.name if process else ""
+        old, new = State(before["state"]) if before else None, State(after["state"])
+        job_id = str(write.id)
+        claims = new is State.RUNNING and (before is None or before.get("lease") != after["lease"])
+        if claims and before is not None and not after["lease"]:
+            self._given_back(job_id, actor, before, after)
+        elif claims:
+            self._claimed(job_id, actor, before, after)
+        elif (before or {}).get("attempt", 0) != after["attempt"] and not _by_hand(before, after):
+            self._broken("I3 honest attempts", job_id, f"{old} to {new} changed the attempt without a claim")
+        if old is None and job_id in self._ends:
+            self._broken("I4 no second run", job_id, f"the record of a job that was {self._ends[job_id]} is gone")
+        if before is not None and old is not None:
+            self._changed(job_id, actor, before, after, claims=claims)
+        if new.terminal:
+            self._ends[job_id] = new
+
+    def _claimed(self, job_id: str, actor: str, before: Item | None, after: Item) -> None:
+        old = State(before["state"]) if before else None
+        suspect = before is not None and old is State.RUNNING and bool(before["lease"])
+        self._claims.append(_Claim(job_id, actor, self._pipeline.clock.now(), suspect, after["lease"]))
+        if old in _WELL:
+            name = "I4 no second run" if old is State.SUCCEEDED else "I9 cancel lasts"
+            self._broken(name, job_id, f"claimed although {old}")
+        fresh = before is not None and after.get("redrives", 0) != before.get("redrives", 0)
+        expected = 1 if fresh else (before or {}).get("attempt", 0) + 1
+        if after["attempt"] != expected:
+            self._broken("I3 honest attempts", job_id, f"a claim set attempt {after['attempt']}, not {expected}")
+        if after["attempt"] > after["max_attempts"]:
+            self._broken("I3 honest attempts", job_id, f"attempt {after['attempt']} of {after['max_attempts']}")
+        if before is None:
+            return
+        if old is State.RETRYING and before["next_at"] > self._pipeline.clock.now() + EARLY_MS:
+            self._broken("I3 honest attempts", job_id, "claimed before its next attempt was due")
+        if old is State.FAILED and not fresh:
+            self._broken("I6 replay", job_id, "FAILED to RUNNING without counting the redrive")
+        if "cancel_requested_at" in before and not fresh:
+            self._broken("I9 cancel lasts", job_id, "another attempt after a cancel was asked for")
+        if suspect and before["lease_until"] > self._pipeline.clock.now():
+            self._broken("I2 one winner", job_id, "claimed while another's lease was alive")
+        if after["history"][: len(before["history"])] != before["history"]:
+            self._broken("I6 replay", job_id, "a claim changed the history before it")
+
+    def _given_back(self, job_id: str, actor: str, before: Item, after: Item) -> None:
+        """A claim whose answer was lost is undone by the process that made it, which has not started its run."""
+        owner = next((claim for claim in self._claims if claim.lease == before["lease"]), None)
+        if owner is None or owner.process != actor or after["attempt"] != before["attempt"] - 1:
+            self._broken("I3 honest attempts", job_id, f"{actor} gave back a claim that is not its own, or not by one")
+        else:
+            self._claims.remove(owner)
+
+    def _changed(self, job_id: str, actor: str, before: Item, after: Item, *, claims: bool) -> None:
+        old, new = State(before["state"]), State(after["state"])
+        if old in _WELL and (new is not old or before.get("result") != after.get("result")):
+            self._broken("I2 one winner", job_id, f"{old} became {new}")
+        if old is State.FAILED and not claims:
+            rejected = new is State.FAILED and after["error"]["type"] in _DECIDED_BY_OTHERS
+            if not rejected and not _by_hand(before, after) and (new is not old or before["error"] != after["error"]):
+                self._broken("I2 one winner", job_id, f"FAILED became {new} or changed its error")
+        if old is State.RUNNING and new in _RUN_ENDS:
+            self._finished(job_id, actor, before, after)
+
+    def _finished(self, job_id: str, actor: str, before: Item, after: Item) -> None:
+        new, now = State(after["state"]), self._pipeline.clock.now()
+        owner = next(claim.process for claim in reversed(self._claims) if claim.lease == before["lease"])
+        if actor == owner:
+            return
+        for_the_dead = before["lease_until"] <= now and (
+            (new is State.FAILED and after["error"]["type"] in _DECIDED_BY_OTHERS)
+            or (new is State.CANCELLED and "cancel_requested_at" in before)
+        )
+        if not for_the_dead:
+            self._broken("I2 one winner", job_id, f"{actor} recorded {new} under the lease of {owner}")
+
+    def redriven(self) -> None:
+        """Note which failed jobs' dead letters are about to be brought back."""
+        for letter in self._pipeline.dead_letters():
+            if letter.job is not None and letter.job.state is State.FAILED and letter.job.attempt:
+                self._redriven.add(letter.job.id)
+        self._redrives = {job_id: self._pipeline.job(job_id).redrives for job_id in sorted(self._redriven)}
+
+    # At rest
+
+    def judge(self, book: Book) -> list[Violation]:
+        """Check what must hold when nothing is left to do; returns every violation found so far."""
+        self._nothing_lost(book)
+        self._honest_attempts()
+        self._culprits()
+        for job_id in sorted(self._redriven):
+            job = self._pipeline.job(job_id)
+            still = job.state is State.FAILED and job.redrives == self._redrives[job_id]
+            if still and job.error and job.error["type"] not in _DECIDED_BY_OTHERS[1:]:
+                self._broken("I6 replay", job_id, "was redriven and did not run again")
+        self._keys(book)
+        return self.violations
+
+    def _nothing_lost(self, book: Book) -> None:
+        pipeline = self._pipeline
+        records = {item["id"]: item for item in pipeline.store.port.items() if "state" in item}
+        dead: set[str] = set()
+        bodies: dict[str, Counter[str]] = defaultdict(Counter)
+        for task, lanes in pipeline.manifest.tasks.items():
+            for lane in lanes:
+                for message in pipeline.queues.port.messages(dead_letter_name(STACK, task, lane)):
+                    dead.add(job_id_of(message.body) or message.message_id)
+                    bodies[task][_original(message.body)] += 1
+        for queue, job_id, body in sorted(set(self._sent.values())):
+            record = records.get(job_id)
+            if record is None:
+                self._broken("I1 nothing lost", job_id, f"a message in {queue} left no record")
+                continue
+            # A body that can never run stays as it is; without an id, a redrive makes another job of it.
+            another = not record["attempt"] and job_id_of(body) is None and bodies[record["task"]][_original(body)]
+            if record["state"] == State.FAILED and job_id not in dead and not another:
+                self._broken("I1 nothing lost", job_id, "FAILED without a dead letter")
+        self._at_rest(records, dead, book)
+        for (task, body), times in Counter(book.poison).items():
+            if bodies[task][_original(body)] < times:
+                self._broken("I1 nothing lost", "-", f"poison body of {task} is not in its DLQ unchanged: {body}")
+
+    def _at_rest(self, records: dict[str, Item], dead: set[str], book: Book) -> None:
+        if self._pipeline.waiting() or self._pipeline.timers.port.waiting():
+            self._broken("I1 nothing lost", "-", "messages are left")
+        for job_id, record in records.items():
+            if not State(record["state"]).terminal:
+                where = "its message is a dead letter" if job_id in dead else "it has no message"
+                self._broken("I10 agreement", job_id, f"{record['state']} for ever: {where}")
+        for job_id in book.accepted:
+            if job_id not in records:
+                self._broken("I1 nothing lost", job_id, "a handle was given for a job that has no record")
+
+    def _honest_attempts(self) -> None:
+        starts = Counter((run.job_id, run.process) for run in self._pipeline.runs)
+        claims = Counter((claim.job_id, claim.process) for claim in self._claims)
+        excused = self._excused()
+        for pair in sorted(starts.keys() | claims.keys()):
+            if starts[pair] > claims[pair]:
+                self._broken(
+                    "I3 honest attempts", pair[0], f"{pair[1]} started it {starts[pair]} times, claimed {claims[pair]}"
+                )
+            elif claims[pair] - starts[pair] > (pair in excused):
+                self._broken("I3 honest attempts", pair[0], f"{pair[1]} claimed it and never started it")
+
+    def _excused(self) -> set[tuple[str, str]]:
+        """Return jobs and processes whose claim could not be followed by a start: no answer, or no process any more."""
+        excused = {("", "")}
+        for note in self._pipeline.notes:
+            if note.what == "request" and note.details[0] == "apply" and isinstance(note.details[2], BaseException):
+                excused.add((note.details[1][0].id, note.process))
+        return excused
+
+    def _culprits(self) -> None:
+        by_process: dict[str, list[_Claim]] = defaultdict(list)
+        for claim in self._claims:
+            by_process[claim.process].append(claim)
+        for process, claims in by_process.items():
+            first = next((index for index, claim in enumerate(claims) if claim.suspect), len(claims))
+            for claim in claims[first:]:
+                if not claim.suspect:
+                    self._broken("I5 culprit alone", claim.job_id, f"{process} ran it after a job that killed a worker")
+
+    def _keys(self, book: Book) -> None:
+        for (task, key), given in book.keys.items():
+            for (first_at, first), (at, other) in pairwise(given):
+                if first == other or at - first_at >= KEY_WINDOW_MS:
+                    continue
+                job = self._pipeline.job(first)
+                if not (job.state in (State.CANCELLED, State.EXPIRED) and job.attempt == 0):
+                    self._broken("I10 agreement", first, f"key {key!r} of {task} named another job, {other}, meanwhile")
+
+
+def _by_hand(before: Item | None, after: Item) -> bool:
+    """Tell whether a write brings a failed job back by hand: it starts over, and its history goes on."""
+    return (
+        before is not None
+        and (before["state"], after["state"]) == (State.FAILED, State.PENDING)
+        and after["redrives"] == before.get("redrives", 0) + 1
+        and after["attempt"] == 0
+    )
+
+
+def _original(body: str) -> str:
+    """Return a body without what a renewal or a redrive wrote into it, so that it names its job."""
+    try:
+        data = json.loads(body)
+    except ValueError:
+        return body
+    if not isinstance(data, dict) or not _DRAWN.fullmatch(str(data.get("id"))):
+        return body
+    return json.dumps({name: value for name, value in data.items() if name not in ("id", "renewed", "enqueued_at")})

@@ -1,0 +1,104 @@
+"""One simulation: a plan carried out and judged; and how a plan that breaks something is made small."""
+
+from __future__ import annotations
+
+import hashlib
+import time
+from dataclasses import dataclass, field, fields, replace
+from typing import TYPE_CHECKING
+from unittest.mock import patch
+
+from offload.testing import Faults, Pipeline
+from tests.simulation.invariants import Violation, Watcher
+from tests.simulation.tasks import TASKS
+from tests.simulation.workload import HORIZON, Outside, Plan
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from offload.testing.notes import Note
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What came of a plan.
+
+    Attributes:
+        plan: The plan.
+        jobs: Number of job records.
+        faults: Number of faults that happened.
+        violations: Broken invariants.
+        notes: Everything that happened.
+    """
+
+    plan: Plan
+    jobs: int
+    faults: int
+    violations: list[Violation]
+    notes: list[Note] = field(repr=False)
+
+    @property
+    def digest(self) -> str:
+        """A hash of everything that happened."""
+        return hashlib.sha256("\n".join(map(str, self.notes)).encode()).hexdigest()
+
+    def trace(self, job_id: str) -> Iterator[str]:
+        """Yield what happened around one job."""
+        involved = {note.process for note in self.notes if note.process and job_id in str(note)}
+        for note in self.notes:
+            if job_id in str(note) or (note.what in ("fault", "killed", "invoke") and note.process in involved):
+                yield str(note)
+
+
+def simulate(plan: Plan) -> Outcome:
+    """Carry out a plan and judge it: until rest, then once more after the AWS console redrove every dead letter."""
+    pipeline = Pipeline(*TASKS, faults=plan.faults, seed=plan.seed)
+    pipeline.expect_dead_letters()
+    watcher, outside = Watcher(pipeline), Outside(pipeline)
+    assert pipeline.luck is not None
+    with patch.object(time, "sleep", pipeline.clock.sleep), pipeline:
+        try:
+            outside.begin(plan)
+            pipeline.advance(HORIZON)
+            pipeline.run_until_idle()
+            pipeline.advance("1h")  # whoever looked at a dead letter and died has hidden it for a while
+            watcher.redriven()
+            for task, lanes in pipeline.manifest.tasks.items():
+                for lane in lanes:
+                    pipeline.redrive(task, lane)
+            pipeline.run_until_idle()
+        except AssertionError as error:
+            watcher.violations.append(Violation("I1 nothing lost", "-", f"{error} {error.__cause__!r}"))
+        watcher.judge(outside.book)
+    jobs = sum("state" in item for item in pipeline.store.port.items())
+    return Outcome(plan, jobs, pipeline.luck.happened, watcher.violations, pipeline.notes)
+
+
+def shrink(outcome: Outcome, *, most: int = 300) -> Outcome:
+    """Return the smallest plan found that breaks the same invariant: fewer operations, fewer kinds of faults."""
+    name, best, left = outcome.violations[0].name, outcome, most
+    smaller = True
+    while smaller and left > 0:
+        smaller = False
+        for plan in _smaller(best.plan):
+            left -= 1
+            tried = simulate(plan)
+            if any(violation.name == name for violation in tried.violations):
+                best, smaller = tried, True
+                break
+            if left <= 0:
+                break
+    return best
+
+
+def _smaller(plan: Plan) -> Iterator[Plan]:
+    operations = plan.operations
+    size = len(operations) // 2
+    while size:
+        for start in range(0, len(operations), size):
+            yield replace(plan, operations=operations[:start] + operations[start + size :])
+        size //= 2
+    still = Faults.none()
+    for item in fields(Faults):
+        if item.name not in ("seed", "deaths") and getattr(plan.faults, item.name) != getattr(still, item.name):
+            yield replace(plan, faults=replace(plan.faults, **{item.name: getattr(still, item.name)}))

@@ -1,0 +1,90 @@
+"""The tasks of the simulated stack. What each run does is in its payload: a step for each attempt."""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+from offload import Permanent, RateLimit, Retry, RetryLater, current_job, enqueue, task
+
+LARGE = 9_000
+
+
+def act(name: str, steps: list[str]) -> str:  # noqa: C901, PLR0912 - one case a step
+    """Do the step of this attempt; `time.sleep` is the virtual clock's."""
+    job = current_job()
+    step = steps[min(job.attempt, len(steps)) - 1]
+    match step:
+        case "fail":
+            raise ValueError(name)
+        case "permanent":
+            raise Permanent(name)
+        case "later":
+            raise RetryLater(name, delay="45s")
+        case "exit":
+            raise SystemExit(3)
+        case "slow":
+            time.sleep(7)
+        case "long":
+            time.sleep(3_000)  # ends at the soft limit
+        case "clean":
+            try:
+                time.sleep(3_000)
+            finally:
+                time.sleep(2)
+        case "watch":
+            for count in range(8):
+                job.progress(count, 8)
+                if job.cancelled:
+                    return f"{name}: stopped"
+                time.sleep(1.5)
+        case "large":
+            return name * (LARGE // len(name))
+        case "unwritable":
+            return object()  # type: ignore[return-value]
+        case "spawn":
+            enqueue("plain", {"name": f"{name}-child", "steps": ["ok"]}, id=f"{job.id}.child")
+        case "ok":
+            pass
+        case _:
+            raise AssertionError(step)
+    return name
+
+
+@task(retry=Retry(max_attempts=3, base="10s"), timeout="1m", soft_timeout="20s", max_concurrency=3)
+def plain(name: str, steps: list[str]) -> str:
+    """An ordinary task."""
+    return act(name, steps)
+
+
+@task(priorities=("high", "default"), batch_size=4, on_success="note", on_failure="note", retry=Retry(max_attempts=2))
+def urgent(name: str, steps: list[str]) -> str:
+    """One with lanes and follow-ups."""
+    return act(name, steps)
+
+
+@task(rate_limit=RateLimit("20/m", burst=2), retry=Retry(max_attempts=2), batch_size=5, max_concurrency=2)
+def limited(name: str, steps: list[str]) -> str:
+    """One with a rate limit."""
+    return act(name, steps)
+
+
+@task(retry=Retry(max_attempts=1), timeout="10s", batch_size=10, max_concurrency=2)
+def once(name: str, steps: list[str]) -> str:
+    """One with a single attempt."""
+    return act(name, steps)
+
+
+@task(retry=Retry(max_attempts=4, base="2m", cap="12h"), expires="1h", max_concurrency=2)
+async def patient(name: str, steps: list[str]) -> str:
+    """An asynchronous one that waits long and expires."""
+    return act(name, steps)
+
+
+@task(retry=Retry(max_attempts=5))
+def note(job: dict[str, Any]) -> None:
+    """What follows other jobs."""
+
+
+TASKS = (plain, urgent, limited, once, patient, note)
+ACTING = ("plain", "urgent", "limited", "once", "patient")
