@@ -230,6 +230,23 @@ def test_a_dead_letter_is_brought_back_with_fresh_attempts_and_its_history(stack
     assert states == ["PENDING", "RUNNING", "FAILED", "RUNNING", "FAILED"]
 
 
+def test_a_job_is_retried_by_hand_while_it_waits_and_after_it_failed(stack):
+    job = stack.client.enqueue("doomed", {"how": "later"})
+    until(lambda: job.status() is State.RETRYING)
+    done = stack.offload("jobs", "retry", job.id, "--json")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert job.wait(timeout=PATIENCE).attempt == 2
+    # Right after the failure: its message is still on its way to the dead-letter queue.
+    assert job.retry().state is State.PENDING
+    until(lambda: job.status() is State.RETRYING)
+    states = [entry["state"] for entry in job.record().history]
+    assert states == ["PENDING", "RUNNING", "RETRYING", "RUNNING", "FAILED", "PENDING", "RUNNING", "RETRYING"]
+    assert job.cancel().state is State.CANCELLED
+    refused = stack.offload("jobs", "retry", job.id)
+    assert refused.returncode == 2
+    assert "is CANCELLED" in refused.stderr
+
+
 def listed(stack, *arguments):
     shown = stack.offload(*arguments, "--json")
     assert shown.returncode == 0, shown.stderr
