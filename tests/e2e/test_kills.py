@@ -114,7 +114,7 @@ def test_a_killed_worker_costs_one_attempt_of_the_one_job_it_ran(stack, ledger):
     assert [job.status() for job in behind] == [State.PENDING] * len(behind)
     ended = {job.id: job.record().finished_at for job in ahead}
 
-    until(lambda: empty(stack, "mortal"), 60, "the queue empties")
+    until(lambda: empty(stack, "mortal"), 90, "the queue empties")
     records = [job.record() for job in jobs]
     assert {record.state for record in records} == {State.SUCCEEDED}
     for record in records:
@@ -193,7 +193,7 @@ def test_a_stopped_engine_goes_on_where_it_was(stack, ledger):
     cut = {each.id for each in kept.values() if each.state is State.RUNNING and each.started_at <= stopped_at}
     assert cut
 
-    until(lambda: empty(stack, "steady"), 90, "the queue empties")
+    until(lambda: empty(stack, "steady"), 120, "the queue empties")
     starts, ends = ledger.attempts("starts"), ledger.attempts("ends")
     assert set(starts.values()) == {1}, "no attempt starts twice"
     for job_id, (state, attempts) in expected.items():
@@ -315,7 +315,7 @@ def test_five_thousand_jobs_are_all_accounted_for(stack, ledger, capsys):
     finally:
         use(None)
     sent = time.monotonic()
-    until(lambda: all(empty(stack, task) for task in TASKS), 240, "the queues empty")
+    until(lambda: all(empty(stack, task) for task in TASKS), 420, "the queues empty")
     done = time.monotonic()
 
     records = all_records(stack)

@@ -14,12 +14,14 @@ class Mutant:
         file: Where, below `shared/offload`.
         old: Text it replaces; occurs exactly once.
         new: Text it puts there.
+        tests: The tests that see it, for what is out of the simulator's sight; empty: the simulator does.
     """
 
     name: str
     file: str
     old: str
     new: str
+    tests: str = ""
 
 
 _CLAIM = (

@@ -7,7 +7,7 @@ from offload import Permanent, Retry, current_job, task
 
 
 @task(
-    retry=Retry(max_attempts=4, base="15s", cap="15s", jitter=False),
+    retry=Retry(max_attempts=4, base="25s", cap="25s", jitter=False),
     timeout="4s",
     soft_timeout="3s",
     batch_size=4,
