@@ -112,6 +112,15 @@ def test_alternatives_need_one_case_and_a_case_needs_all_its_tests(world):
     assert world.store.get("a")["z"] == 3
 
 
+def test_a_list_that_is_absent_begins_with_its_base(world):
+    def write(entry):
+        return Write("a", append={"seen": [entry], "plain": [entry]}, base={"seen": [["born", 1]]})
+
+    assert world.store.apply(write("x"))["seen"] == [["born", 1], "x"]
+    after = world.store.apply(write("y"))
+    assert (after["seen"], after["plain"]) == ([["born", 1], "x", "y"], ["x", "y"])
+
+
 def test_defaults_are_set_where_absent_only(world):
     assert world.store.apply(Write("a", default={"x": 1}))["x"] == 1
     after = world.store.apply(Write("a", default={"x": 2, "y": None}))

@@ -56,7 +56,7 @@ def test_an_end_is_written_under_the_lease_alone(table, running, end, state):
         after = table.apply(write)
         assert after["state"] == end
         assert "lease_until" not in after
-        assert [entry["attempt"] for entry in Job.read(after).history] == [1, 1]
+        assert [entry["attempt"] for entry in Job.read(after).history] == [0, 1, 1]
         assert ending.applied(after, delivery())
         assert not ending.applied(after, delivery(token="theirs"))
     with pytest.raises(Conflict):
@@ -112,7 +112,7 @@ def test_a_history_stays_short_and_keeps_its_beginning(table):
     history = Job.read(item).history
     assert len(history) == 24
     assert [(entry["state"], entry["attempt"]) for entry in history[:4]] == [
-        ("RUNNING", 1), ("RETRYING", 1), ("RUNNING", 2), ("RETRYING", 2)
+        ("PENDING", 0), ("RUNNING", 1), ("RETRYING", 1), ("RUNNING", 2)
     ]  # fmt: skip
     assert history[-1] == {"state": "RETRYING", "at": NOW + 390, "attempt": 40, "note": "ValueError: line one line two"}
 

@@ -78,7 +78,8 @@ def test_a_job_retries_and_then_succeeds(stack):
     assert record.attempt == 3
     assert record.error is None
     states = [(entry["state"], entry["attempt"]) for entry in record.history]
-    assert states[1:] == [
+    assert states == [
+        ("PENDING", 0),
         ("RUNNING", 1),
         ("RETRYING", 1),
         ("RUNNING", 2),
@@ -237,10 +238,12 @@ def test_a_job_is_retried_by_hand_while_it_waits_and_after_it_failed(stack):
     assert (done.returncode, done.stderr) == (0, "")
     assert job.wait(timeout=PATIENCE).attempt == 2
     # Right after the failure: its message is still on its way to the dead-letter queue.
-    assert job.retry().state is State.PENDING
+    assert job.retry().redrives == 1
     until(lambda: job.status() is State.RETRYING)
     states = [entry["state"] for entry in job.record().history]
-    assert states == ["PENDING", "RUNNING", "RETRYING", "RUNNING", "FAILED", "PENDING", "RUNNING", "RETRYING"]
+    before, after = states[:5], states[5:]
+    assert before == ["PENDING", "RUNNING", "RETRYING", "RUNNING", "FAILED"]
+    assert after in (["PENDING", "RUNNING", "RETRYING"], ["RUNNING", "RETRYING"])  # the worker may be faster
     assert job.cancel().state is State.CANCELLED
     refused = stack.offload("jobs", "retry", job.id)
     assert refused.returncode == 2

@@ -93,7 +93,7 @@ def update(write: Write) -> dict[str, Any]:
     setting = [f"{name(key)} = {value(given)}" for key, given in write.set.items()]
     setting += [f"{name(key)} = if_not_exists({name(key)}, {value(given)})" for key, given in write.default.items()]
     setting += [
-        f"{name(key)} = list_append(if_not_exists({name(key)}, {value([])}), {value(given)})"
+        f"{name(key)} = list_append(if_not_exists({name(key)}, {value(write.base.get(key, []))}), {value(given)})"
         for key, given in write.append.items()
     ]
     adding = [f"{name(key)} {value(given)}" for key, given in write.add.items()]

@@ -127,6 +127,7 @@ def _claim(
         default=delivery.facts,
         add={"redrives": 1} if fresh else {"attempt": 1},
         append={"history": [entry]},
+        base=delivery.beginning,
         remove=(
             "next_at",
             "parked",

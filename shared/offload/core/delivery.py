@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from offload.core.jobs import DAY_MS, RECORD_LIFE_DAYS, State
+from offload.core.jobs import DAY_MS, RECORD_LIFE_DAYS, State, transition
 from offload.core.writes import Condition, Test
 
 if TYPE_CHECKING:
@@ -35,8 +35,16 @@ class Delivery:
     @property
     def facts(self) -> dict[str, Any]:
         """What a record takes over from the message when it has nothing better."""
-        created = self.message.enqueued_at or self.sent_at
-        return {"task": self.task, "created_at": created, **message_facts(self.message)}
+        return {"task": self.task, "created_at": self._created_at, **message_facts(self.message)}
+
+    @property
+    def beginning(self) -> dict[str, list[Any]]:
+        """How a history begins whose record the worker creates: as it would have, had the client been faster."""
+        return {"history": [transition(State.PENDING, self._created_at, 0)]}
+
+    @property
+    def _created_at(self) -> int:
+        return self.message.enqueued_at or self.sent_at
 
 
 def message_facts(message: Message) -> dict[str, Any]:

@@ -63,6 +63,7 @@ def expire(delivery: Delivery, now: int) -> Write:
         },
         default={"attempt": 0, **delivery.facts},
         append={"history": [transition(State.EXPIRED, now, 0)]},
+        base=delivery.beginning,
         remove=("next_at", "idx", "idx_at"),
     )
 
@@ -222,6 +223,7 @@ def failed(
         set={**changed, "history": _history(item, State.FAILED, now, reason(error))} if known else changed,
         default={"attempt": 0, **delivery.facts},
         append={} if known else {"history": [transition(State.FAILED, now, error["attempt"], reason(error))]},
+        base=delivery.beginning,
         remove=("lease_until", "next_at", "parked"),
     )
 

@@ -99,7 +99,8 @@ class Write:
         set: Attributes to set.
         default: Attributes to set only where absent.
         add: Numbers to add; an absent attribute counts as 0.
-        append: Values to append to a list; an absent list counts as empty.
+        append: Values to append to a list; an absent list counts as what `base` has for it, else as empty.
+        base: What absent lists begin with, by names that `append` has too.
         remove: Attributes to remove.
 
     Raises:
@@ -112,6 +113,7 @@ class Write:
     default: Mapping[str, Any] = field(default_factory=dict)
     add: Mapping[str, int] = field(default_factory=dict)
     append: Mapping[str, list[Any]] = field(default_factory=dict)
+    base: Mapping[str, list[Any]] = field(default_factory=dict)
     remove: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:

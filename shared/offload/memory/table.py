@@ -82,7 +82,7 @@ def _changed(item: Item, write: Write) -> Item:
     for name, value in write.default.items():
         item.setdefault(name, _copy(value))
     for name, tail in write.append.items():
-        present = item.get(name, [])
+        present = item.get(name, _copy(write.base.get(name, [])))
         if not isinstance(present, list):
             raise Refused(f"item {write.id!r}: {name} is no list to append to")
         item[name] = [*present, *_copy(tail)]
