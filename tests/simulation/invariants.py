@@ -6,9 +6,9 @@
 | I2 one winner | only the run that holds the lease records an end; what has ended changes only by a redrive |
 | I3 honest attempts | an attempt is counted by a claim when it is due and allowed; one start follows each claim |
 | I4 no second run | a job that has ended well is not claimed again |
-| I5 culprit alone | a job that killed a worker runs after the others of its batch; nobody else is charged (I3) |
+| I5 culprit alone | a dead worker leaves one job unfinished, which runs after the others of its batch from then on |
 | I6 replay | a redriven job runs again with attempt 1 and its history kept |
-| I9 cancel lasts | a cancelled job is not claimed; one asked to stop is not tried again |
+| I9 cancel lasts | a cancelled job is not claimed; one asked to stop sees it and is not tried again |
 | I10 agreement | at rest no record waits for a message that does not exist, and a key names one job |
 """
 
@@ -19,19 +19,20 @@ import re
 from collections import Counter, defaultdict
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from offload.core.claiming import EARLY_MS
 from offload.core.jobs import State
 from offload.core.keys import WINDOW_MS as KEY_WINDOW_MS
 from offload.core.manifest import dead_letter_name
 from offload.core.messages import job_id_of
+from offload.core.writes import Conflict, Write
 from offload.testing.pipeline import STACK
 from offload.testing.processes import running
+from tests.simulation.tasks import WATCHED
 
 if TYPE_CHECKING:
     from offload.core.jobs import Item
-    from offload.core.writes import Write
     from offload.memory.queues import Stored
     from offload.testing import Pipeline
     from tests.simulation.workload import Book
@@ -39,6 +40,8 @@ if TYPE_CHECKING:
 _RUN_ENDS = (State.SUCCEEDED, State.RETRYING, State.FAILED, State.CANCELLED)
 _DECIDED_BY_OTHERS = ("WorkerLost", "PayloadError", "MessageError", "UnknownTask")
 _DRAWN = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
+_SEEN_WITHIN = 6_000
+"""A run that watches looks three times more when it is asked to stop this many milliseconds after its start."""
 _WELL = (State.SUCCEEDED, State.CANCELLED, State.EXPIRED)
 
 
@@ -72,6 +75,9 @@ class Watcher:
         self._claims: list[_Claim] = []
         self._sent: dict[str, tuple[str, str, str]] = {}
         self._redriven: set[str] = set()
+        self._left: dict[str, set[str]] = defaultdict(set)
+        self._asked: dict[str, int] = {}
+        self._unaware: list[tuple[_Claim, int]] = []
         self._ends: dict[str, State] = {}
         pipeline.store.port.applied = self._applied
         pipeline.queues.port.stored = self._stored
@@ -119,14 +125,20 @@ class Watcher:
             self._broken("I3 honest attempts", job_id, f"a claim set attempt {after['attempt']}, not {expected}")
         if after["attempt"] > after["max_attempts"]:
             self._broken("I3 honest attempts", job_id, f"attempt {after['attempt']} of {after['max_attempts']}")
-        if before is None:
-            return
+        if before is not None:
+            self._follows(job_id, before, after, fresh=fresh, suspect=suspect)
+
+    def _follows(self, job_id: str, before: Item, after: Item, *, fresh: bool, suspect: bool) -> None:
+        """Check a claim against the record it found."""
+        old = State(before["state"])
         if old is State.RETRYING and before["next_at"] > self._pipeline.clock.now() + EARLY_MS:
             self._broken("I3 honest attempts", job_id, "claimed before its next attempt was due")
         if old is State.FAILED and not fresh:
             self._broken("I6 replay", job_id, "FAILED to RUNNING without counting the redrive")
         if "cancel_requested_at" in before and not fresh:
             self._broken("I9 cancel lasts", job_id, "another attempt after a cancel was asked for")
+        if suspect:
+            self._left[self._owner(before["lease"]).process].add(job_id)
         if suspect and before["lease_until"] > self._pipeline.clock.now():
             self._broken("I2 one winner", job_id, "claimed while another's lease was alive")
         if after["history"][: len(before["history"])] != before["history"]:
@@ -148,14 +160,23 @@ class Watcher:
             rejected = new is State.FAILED and after["error"]["type"] in _DECIDED_BY_OTHERS
             if not rejected and not _by_hand(before, after) and (new is not old or before["error"] != after["error"]):
                 self._broken("I2 one winner", job_id, f"FAILED became {new} or changed its error")
+        if old is new is State.RUNNING and "cancel_requested_at" in after:
+            self._asked.setdefault(after["lease"], self._pipeline.clock.now())
         if old is State.RUNNING and new in _RUN_ENDS:
             self._finished(job_id, actor, before, after)
 
+    def _owner(self, lease: str) -> _Claim:
+        return next(claim for claim in reversed(self._claims) if claim.lease == lease)
+
     def _finished(self, job_id: str, actor: str, before: Item, after: Item) -> None:
         new, now = State(after["state"]), self._pipeline.clock.now()
-        owner = next(claim.process for claim in reversed(self._claims) if claim.lease == before["lease"])
+        claim = self._owner(before["lease"])
+        owner = claim.process
         if actor == owner:
+            if after.get("result") == json.dumps(WATCHED) and claim.lease in self._asked:
+                self._unaware.append((claim, self._asked[claim.lease]))
             return
+        self._left[owner].add(job_id)
         for_the_dead = before["lease_until"] <= now and (
             (new is State.FAILED and after["error"]["type"] in _DECIDED_BY_OTHERS)
             or (new is State.CANCELLED and "cancel_requested_at" in before)
@@ -177,6 +198,7 @@ class Watcher:
         self._nothing_lost(book)
         self._honest_attempts()
         self._culprits()
+        self._cancels_are_seen()
         for job_id in sorted(self._redriven):
             job = self._pipeline.job(job_id)
             still = job.state is State.FAILED and job.redrives == self._redrives[job_id]
@@ -223,7 +245,7 @@ class Watcher:
     def _honest_attempts(self) -> None:
         starts = Counter((run.job_id, run.process) for run in self._pipeline.runs)
         claims = Counter((claim.job_id, claim.process) for claim in self._claims)
-        excused = self._excused()
+        excused = self._unanswered("apply")
         for pair in sorted(starts.keys() | claims.keys()):
             if starts[pair] > claims[pair]:
                 self._broken(
@@ -232,15 +254,20 @@ class Watcher:
             elif claims[pair] - starts[pair] > (pair in excused):
                 self._broken("I3 honest attempts", pair[0], f"{pair[1]} claimed it and never started it")
 
-    def _excused(self) -> set[tuple[str, str]]:
-        """Return jobs and processes whose claim could not be followed by a start: no answer, or no process any more."""
-        excused = {("", "")}
+    def _unanswered(self, *kinds: str) -> set[tuple[str, str]]:
+        """Return jobs and processes of which some request went without an answer, or the process died of it."""
+        found: set[tuple[str, str]] = set()
         for note in self._pipeline.notes:
-            if note.what == "request" and note.details[0] == "apply" and isinstance(note.details[2], BaseException):
-                excused.add((note.details[1][0].id, note.process))
-        return excused
+            if note.what == "request" and note.details[0] in kinds and _no_answer(note.details[2]):
+                subject = note.details[1][0]
+                found.add((subject.id if isinstance(subject, Write) else str(subject), note.process))
+        return found
 
     def _culprits(self) -> None:
+        excused = self._unanswered("apply")
+        for process, jobs in self._left.items():
+            if len(left := {job_id for job_id in jobs if (job_id, process) not in excused}) > 1:
+                self._broken("I5 culprit alone", min(left), f"{process} died and left {sorted(left)} unfinished")
         by_process: dict[str, list[_Claim]] = defaultdict(list)
         for claim in self._claims:
             by_process[claim.process].append(claim)
@@ -250,6 +277,13 @@ class Watcher:
                 if not claim.suspect:
                     self._broken("I5 culprit alone", claim.job_id, f"{process} ran it after a job that killed a worker")
 
+    def _cancels_are_seen(self) -> None:
+        excused = self._unanswered("apply", "get")
+        for claim, asked_at in self._unaware:
+            run = next(run for run in self._pipeline.runs if (run.job_id, run.process) == (claim.job_id, claim.process))
+            if asked_at <= run.at + _SEEN_WITHIN and (claim.job_id, claim.process) not in excused:
+                self._broken("I9 cancel lasts", claim.job_id, f"{claim.process} was asked to stop and never saw it")
+
     def _keys(self, book: Book) -> None:
         for (task, key), given in book.keys.items():
             for (first_at, first), (at, other) in pairwise(given):
@@ -258,6 +292,10 @@ class Watcher:
                 job = self._pipeline.job(first)
                 if not (job.state in (State.CANCELLED, State.EXPIRED) and job.attempt == 0):
                     self._broken("I10 agreement", first, f"key {key!r} of {task} named another job, {other}, meanwhile")
+
+
+def _no_answer(answer: Any) -> bool:
+    return isinstance(answer, BaseException) and not isinstance(answer, Conflict)
 
 
 def _by_hand(before: Item | None, after: Item) -> bool:

@@ -383,6 +383,18 @@ _BY_HAND = (
         "State.BLOCKED, State.RETRYING, State.RUNNING)",
     ),
     Mutant(
+        "cancel: a run does not look whether it was asked",
+        "runtime/running.py",
+        "if not self._cancelled and now - self._looked_at >= _PACE_MS:",
+        "if self._said is None and now - self._looked_at >= _PACE_MS:",
+    ),
+    Mutant(
+        "cancel: a run that says how far it is learns of no cancel",
+        "runtime/running.py",
+        '        self._looked_at = now\n        self._cancelled = item is not None and "cancel_requested_at" in item\n',
+        "        self._looked_at = now\n",
+    ),
+    Mutant(
         "cancel: a running job is not asked",
         "core/cancelling.py",
         'if item["state"] != State.RUNNING.value:',

@@ -29,8 +29,8 @@ HORIZON = 2_400
 """Seconds in which operations begin."""
 
 _STEPS = {
-    "ok": 12, "fail": 5, "permanent": 2, "later": 2, "exit": 1, "slow": 3, "long": 1, "clean": 1, "watch": 3,
-    "large": 2, "unwritable": 1, "spawn": 2,
+    "ok": 12, "fail": 5, "permanent": 2, "later": 2, "exit": 1, "slow": 3, "long": 1, "clean": 1, "watch": 2,
+    "look": 1, "large": 2, "unwritable": 1, "spawn": 2,
 }  # fmt: skip
 _POISON = (
     "no json at all",
@@ -47,7 +47,7 @@ _POISON = (
     '{"payload_ref": {"bucket": "memory", "key": "gone"}}',
 )
 _KINDS = {
-    "enqueue": 30, "many": 4, "keyed": 8, "bare": 8, "copies": 5, "poison": 6, "cancel": 12, "console": 4,
+    "enqueue": 30, "many": 4, "keyed": 8, "bare": 8, "copies": 5, "poison": 6, "cancel": 10, "stop": 4, "console": 4,
     "redrive": 5, "retry": 5, "restart": 3, "look": 2,
 }  # fmt: skip
 
@@ -107,6 +107,9 @@ def _operation(rng: random.Random) -> Operation:  # noqa: PLR0911 - one case a k
     match kind:
         case "enqueue":
             return Operation(at, kind, {**work, "options": _options(rng, task)})
+        case "stop":
+            payload = {"name": "stopped", "steps": [rng.choice(["watch", "look"])]}
+            return Operation(at, kind, {"task": task, "payload": payload, "after": round(rng.uniform(0, 8), 3)})
         case "many":
             names = [{"name": str(n), "steps": _steps(rng)} for n in range(rng.randint(2, 23))]
             return Operation(at, kind, {"task": task, "payloads": names})
@@ -184,6 +187,13 @@ class Outside:
 
     def _enqueue(self, task: str, payload: dict[str, Any], options: dict[str, Any]) -> None:
         self._accepted(self.pipeline.client.enqueue(task, payload, **options))
+
+    def _stop(self, task: str, payload: dict[str, Any], after: float) -> None:
+        """Enqueue a job that looks whether it is asked to stop, and ask it to, which may hit it in its run."""
+        handle = self.pipeline.client.enqueue(task, payload)
+        self._accepted(handle)
+        self.pipeline.clock.sleep(after)
+        self._ask(self.pipeline.client.cancel, handle.id)
 
     def _keyed(self, task: str, payload: dict[str, Any], options: dict[str, Any]) -> None:
         self._accepted(self.pipeline.client.enqueue(task, payload, **options), options["key"])
