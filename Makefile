@@ -28,7 +28,8 @@ demo: $(READY) $(CDK) ## Deploy this app to an embedded AWS engine, run real job
 	@$(BIN)/offload local demo $(ARGS)
 
 test: $(READY) $(CDK) ## Run the whole test suite, with coverage
-	@$(BIN)/coverage run -m pytest $(ARGS); status=$$?; $(BIN)/coverage report; exit $$status
+	@$(BIN)/coverage run -m pytest -n auto --dist loadgroup $(ARGS); status=$$?; \
+		$(BIN)/coverage combine --quiet; $(BIN)/coverage report; exit $$status
 
 check: $(READY) $(CDK) ## Lint, format, types, import ladder, and the template
 	@$(BIN)/ruff check
@@ -73,7 +74,7 @@ lock: $(READY) ## Resolve requirements.txt again after a direct pin was changed
 
 clean: ## Stop the engine and remove everything these commands made
 	@if [ -x $(BIN)/offload ]; then $(BIN)/offload local down >/dev/null 2>&1 || true; fi
-	@rm -rf $(VENV) node_modules .offload cdk.out build .coverage .mypy_cache .ruff_cache .pytest_cache .hypothesis \
+	@rm -rf $(VENV) node_modules .offload cdk.out build .coverage .coverage.* .mypy_cache .ruff_cache .pytest_cache .hypothesis \
 		.import_linter_cache
 	@find . -name __pycache__ -type d -prune -exec rm -rf {} +
 

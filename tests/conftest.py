@@ -1,7 +1,9 @@
 from __future__ import annotations
 
 import logging
+import os
 from io import StringIO
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -11,11 +13,28 @@ from hypothesis import settings
 settings.register_profile("same", deadline=None, derandomize=True, database=None)
 settings.load_profile("same")
 
+HERE = Path(__file__).parent
+ONE_PROCESS = ("e2e", "infra", "rie")
+"""Folders whose tests share what takes long to set up. Of the groups that are made of them, the largest start first."""
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from offload import Task
     from offload.testing import Pipeline
+
+
+@pytest.hookimpl(tryfirst=True)  # pytest-xdist reads the marks in the same hook
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        if (folder := item.path.relative_to(HERE).parts[0]) in ONE_PROCESS:
+            item.add_marker(pytest.mark.xdist_group(folder))
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _unmeasured() -> None:
+    """What tests start is not measured: coverage would be among the modules of processes asked what they load."""
+    os.environ.pop("COVERAGE_PROCESS_CONFIG", None)
 
 
 @pytest.fixture

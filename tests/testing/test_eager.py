@@ -35,6 +35,20 @@ def test_a_failed_job_can_be_looked_at_instead():
         assert (job.status(), job.record().error["type"]) == (State.FAILED, "ValueError")
 
 
+def test_a_failed_job_is_retried_by_hand():
+    with Eager(flaky) as eager:
+        eager.propagate = False
+        job = flaky.delay(9)
+        assert [letter.job.id for letter in eager.dead_letters()] == [job.id]
+        assert job.retry().state is State.FAILED
+        eager.propagate = True
+        with pytest.raises(ValueError, match="not yet"):
+            job.retry()
+        assert [run.attempt for run in eager.runs] == [1, 2, 3] * 3
+        assert len(eager.dead_letters()) == 1
+        assert eager.waiting() == []
+
+
 def test_a_payload_the_task_refuses_surfaces_too():
     with Eager(flaky) as eager, pytest.raises(JobFailed, match="PayloadError"):
         eager.client.enqueue("flaky", {"nope": 1})

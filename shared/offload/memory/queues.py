@@ -192,6 +192,14 @@ class MemoryQueues:
         held = self._queue(queue)
         held.messages = [message for message in held.messages if message.message_id != message_id]
 
+    def bury(self, queue: str, message_id: str) -> None:
+        """Move a message to its queue's dead-letter queue, as after its last receive, whoever has received it."""
+        held = self._queue(queue)
+        for message in held.messages:
+            if message.message_id == message_id and held.dead_letter is not None:
+                self._bury(held.dead_letter, message, queue)
+                self.discard(queue, message_id)
+
     def redrive(self, dead_letter: str, *, rate: int | None = None) -> None:  # noqa: ARG002 - here it is instant
         """Move what can be received from a dead-letter queue back, as SQS's `StartMessageMoveTask` does.
 
@@ -230,13 +238,16 @@ class MemoryQueues:
                 kept.append(message)
             elif queue.dead_letter is not None and message.receives >= queue.max_receives:
                 # The redrive policy acts on the receive that would be one too many.
-                moved = replace(message, receipt=None, source=name, visible_at=now)
-                self._queue(queue.dead_letter).messages.append(moved)
+                self._bury(queue.dead_letter, message, name)
             else:
                 kept.append(message)
                 taken.append(_received(message, now, visibility))
         queue.messages = kept
         return taken
+
+    def _bury(self, dead_letter: str, message: Stored, source: str) -> None:
+        moved = replace(message, receipt=None, source=source, visible_at=self._clock.now())
+        self._queue(dead_letter).messages.append(moved)
 
 
 def _never_late() -> float:

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from offload.client import Client
+from offload.client.client import RETRY_TIMEOUT, Client
 from offload.core.errors import JobFailed
-from offload.core.jobs import State
+from offload.core.handles import JobHandle
+from offload.core.jobs import Job, State
 from offload.core.messages import job_id_of
 from offload.testing.pipeline import Pipeline
 from offload.testing.processes import running
@@ -14,7 +15,6 @@ from offload.testing.processes import running
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from offload.core.handles import JobHandle
     from offload.core.producing import Order
     from offload.memory.queues import Stored
 
@@ -40,14 +40,15 @@ class Eager(Pipeline):
         """Run a job to its end."""
         for _ in range(_MOST_STEPS):
             message = self._message(handle)
-            ended = self.job(handle.id).state.terminal
+            state = self.job(handle.id).state
             if message is None:
                 due = self.clock.next_due()
-                if ended or due is None:
+                if state.terminal or due is None:
                     break
                 self.clock.advance_to(due)  # it waits for a timer
-            elif ended:
-                self._queues.discard(message[0], message[1].message_id)
+            elif state.terminal:
+                take_away = self._queues.bury if state is State.FAILED else self._queues.discard
+                take_away(message[0], message[1].message_id)
             else:
                 self._deliver(handle.task, *message)
         else:
@@ -67,6 +68,9 @@ class Eager(Pipeline):
         visibility = self.tasks[task].settings.hard_limit * 6
         received = self._queues.take(queue, message.message_id, visibility=visibility)
         self._mappings[queue].invoke([received], ends=False)
+
+    def check_dead_letters(self) -> None:
+        """Nothing to say at the end: what failed was raised when it did."""
 
     def _surface(self, handle: JobHandle[Any]) -> None:
         job = self.job(handle.id)
@@ -109,3 +113,9 @@ class _EagerClient(Client):
         for handle in handles:
             self._eager.work_off(handle)
         return handles
+
+    def retry(self, job_id: str, timeout: float = RETRY_TIMEOUT, task: str | None = None) -> Job:
+        """Run a failed job again, to its end."""
+        task = super().retry(job_id, timeout, task).task
+        self._eager.work_off(JobHandle(job_id, task, self))
+        return self.job(job_id, task)
