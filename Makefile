@@ -28,7 +28,7 @@ demo: $(READY) $(CDK) ## Deploy this app to an embedded AWS engine, run real job
 	@$(BIN)/offload local demo $(ARGS)
 
 test: $(READY) $(CDK) ## Run the whole test suite, with coverage
-	@$(BIN)/coverage run -m pytest -n auto --dist loadgroup $(ARGS); status=$$?; \
+	@$(BIN)/coverage run -m pytest -n auto $(ARGS); status=$$?; \
 		$(BIN)/coverage combine --quiet; $(BIN)/coverage report; exit $$status
 
 check: $(READY) $(CDK) ## Lint, format, types, import ladder, and the template

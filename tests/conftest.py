@@ -3,19 +3,18 @@ from __future__ import annotations
 import logging
 import os
 from io import StringIO
-from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from hypothesis import settings
+from xdist.scheduler import LoadScopeScheduling
 
 # The same cases in every run: a new one is found by taking `derandomize` away, and stays as a case of its own.
 settings.register_profile("same", deadline=None, derandomize=True, database=None)
 settings.load_profile("same")
 
-HERE = Path(__file__).parent
 ONE_PROCESS = ("e2e", "infra", "rie")
-"""Folders whose tests share what takes long to set up. Of the groups that are made of them, the largest start first."""
+"""Folders whose tests share what takes long to set up."""
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -24,11 +23,16 @@ if TYPE_CHECKING:
     from offload.testing import Pipeline
 
 
-@pytest.hookimpl(tryfirst=True)  # pytest-xdist reads the marks in the same hook
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    for item in items:
-        if (folder := item.path.relative_to(HERE).parts[0]) in ONE_PROCESS:
-            item.add_marker(pytest.mark.xdist_group(folder))
+class _Scheduler(LoadScopeScheduling):
+    """Hands out tests to the processes of pytest-xdist: one by one, or as a whole folder; the largest folder first."""
+
+    def _split_scope(self, nodeid: str) -> str:
+        folder = nodeid.split("/")[1]
+        return folder if folder in ONE_PROCESS else nodeid
+
+
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> _Scheduler:
+    return _Scheduler(config, log)
 
 
 @pytest.fixture(scope="session", autouse=True)

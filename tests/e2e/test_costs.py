@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import pytest
 
-from offload import Client, task
+from offload import Client, Retry, current_job, task
 from offload.aws import sdk
 from offload.aws.table import JobTable
 from offload.core.clock import SystemClock, system_random
@@ -18,6 +18,14 @@ from offload.runtime.worker import Worker
 @task
 def plain(to: str) -> str:
     """Return its argument."""
+    return to
+
+
+@task(retry=Retry(max_attempts=2, base="1s", cap="1s"))
+def shaky(to: str) -> str:
+    """Return its argument, the second time."""
+    if current_job().attempt == 1:
+        raise ConnectionError("the mail server does not answer")
     return to
 
 
@@ -35,8 +43,8 @@ class Metered:
         return answer
 
 
-class Sent:
-    """A queue that keeps what was sent."""
+class Kept:
+    """A queue that keeps what was sent, and lets messages wait."""
 
     def __init__(self):
         self.bodies = []
@@ -45,49 +53,78 @@ class Sent:
         self.bodies.append(message.body)
         return "message-of-the-client"
 
+    def change_visibility(self, _queue, receipt, seconds):
+        assert (receipt, seconds) == (RECEIPT, 1)
+
+
+RECEIPT = "AQEB" + "x" * 408
+"""As long as one on AWS."""
+
 
 class Context:
     def get_remaining_time_in_millis(self):
         return 60_000
 
 
-@pytest.mark.parametrize(("tracked", "units"), [(True, 3), (False, 2)])
-def test_a_plain_job_that_succeeds_costs(stack, tracked, units):
-    meter, sent = Metered(), Sent()
-    store = JobTable(meter, stack.client.manifest.table)
-    manifest = stack.client.manifest
-    if tracked:
-        manifest = replace(manifest, tasks={"plain": ["default"]})
-        client = Client(manifest, store=store, queues=sent, blobs=None, timers=None)
-        job_id = client.enqueue("plain", {"to": "a"}).id
-    else:
-        job_id = "bare-message"
-        sent.bodies.append('{"payload": {"to": "a"}}')
-    now = SystemClock().now()
+def deliver(task, body, message_id, store, queues):
+    """Have a worker of its own work a message off; returns its answer."""
+    telemetry = Telemetry(task.name)
     worker = Worker(
-        plain,
+        task,
         store=store,
-        queues=sent,
+        queues=queues,
         blobs=None,
         clock=SystemClock(),
         rng=system_random(),
-        telemetry=Telemetry("plain"),
+        telemetry=telemetry,
         max_receives=13,
     )
+    now = SystemClock().now()
     record = {
-        "messageId": "message-of-the-client" if tracked else job_id,
-        "receiptHandle": "handle",
-        "body": sent.bodies[0],
+        "messageId": message_id,
+        "receiptHandle": RECEIPT,
+        "body": body,
         "attributes": {
             "ApproximateReceiveCount": "1",
             "SentTimestamp": str(now),
             "ApproximateFirstReceiveTimestamp": str(now),
         },
-        "eventSourceARN": "arn:aws:sqs:us-east-1:000000000000:offload-plain",
+        "eventSourceARN": f"arn:aws:sqs:us-east-1:000000000000:offload-{task.name}",
     }
-    assert worker({"Records": [record]}, Context()) == {"batchItemFailures": []}
+    return worker({"Records": [record]}, Context())
+
+
+def enqueue(stack, task, store, queues):
+    manifest = replace(stack.client.manifest, tasks={task.name: ["default"]})
+    return Client(manifest, store=store, queues=queues, blobs=None, timers=None).enqueue(task.name, {"to": "a"}).id
+
+
+@pytest.mark.parametrize(("tracked", "units"), [(True, 3), (False, 2)])
+def test_a_plain_job_that_succeeds_costs(stack, tracked, units):
+    meter, queues = Metered(), Kept()
+    store = JobTable(meter, stack.client.manifest.table)
+    if tracked:
+        job_id, message_id = enqueue(stack, plain, store, queues), "message-of-the-client"
+    else:
+        job_id = message_id = "bare-message"
+        queues.bodies.append('{"payload": {"to": "a"}}')
+    assert deliver(plain, queues.bodies[0], message_id, store, queues) == {"batchItemFailures": []}
     assert meter.units == units
     kept = stack.client.store.get(job_id)
     assert kept["state"] == "SUCCEEDED"
     assert not {"idx", "idx_at"} & set(kept), "a job that succeeds enters no index"
     assert len(json.dumps(kept)) < 1024
+
+
+def test_an_attempt_that_is_retried_costs(stack):
+    """Its end, the next claim and an index entry that comes and goes; two of these touch a record of two kilobytes."""
+    meter, queues = Metered(), Kept()
+    store = JobTable(meter, stack.client.manifest.table)
+    job_id = enqueue(stack, shaky, store, queues)
+    deliver(shaky, queues.bodies[0], "message-of-the-client", store, queues)
+    waiting = stack.client.store.get(job_id)
+    assert waiting["state"] == "RETRYING"
+    assert 1024 < len(json.dumps(waiting)) < 2048
+    deliver(shaky, queues.bodies[0], "message-of-the-client", store, queues)
+    assert stack.client.store.get(job_id)["state"] == "SUCCEEDED"
+    assert meter.units == 3 + 4 + 2
