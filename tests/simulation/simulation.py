@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import hashlib
+import re
 import time
 from dataclasses import dataclass, field, fields, replace
 from typing import TYPE_CHECKING
 from unittest.mock import patch
 
+from offload.core.clock import iso
 from offload.testing import Faults, Pipeline
 from tests.simulation.invariants import Violation, Watcher
 from tests.simulation.tasks import TASKS
@@ -43,11 +45,14 @@ class Outcome:
         return hashlib.sha256("\n".join(map(str, self.notes)).encode()).hexdigest()
 
     def trace(self, job_id: str) -> Iterator[str]:
-        """Yield what happened around one job."""
+        """Yield what happened around one job, a line each; what only repeats itself is counted."""
         involved = {note.process for note in self.notes if note.process and job_id in str(note)}
-        for note in self.notes:
-            if job_id in str(note) or (note.what in ("fault", "killed", "invoke") and note.process in involved):
-                yield str(note)
+        happened = [
+            note
+            for note in self.notes
+            if job_id in str(note) or (note.what in ("fault", "killed", "invoke") and note.process in involved)
+        ]
+        return _folded(happened)
 
 
 def simulate(plan: Plan) -> Outcome:
@@ -89,6 +94,25 @@ def shrink(outcome: Outcome, *, most: int = 300) -> Outcome:
             if left <= 0:
                 break
     return best
+
+
+def _folded(notes: list[Note]) -> Iterator[str]:
+    alike = [re.sub(r"[0-9]+", "#", f"{note.what} {note.text}") for note in notes]
+    at = 0
+    while at < len(notes):
+        repeated = [(size, times) for size in range(1, 9) if (times := _repeats(alike, at, size)) > 1]
+        size, times = max(repeated, key=lambda one: one[0] * one[1], default=(1, 1))
+        yield from map(str, notes[at : at + size])
+        at += size * times
+        if times > 1:
+            yield f"... the last {size} {times - 1} times more, until {iso(notes[at - 1].at)[11:23]}"
+
+
+def _repeats(alike: list[str], at: int, size: int) -> int:
+    block, times = alike[at : at + size], 1
+    while alike[at + size * times : at + size * (times + 1)] == block:
+        times += 1
+    return times
 
 
 def _smaller(plan: Plan) -> Iterator[Plan]:

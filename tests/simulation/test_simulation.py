@@ -10,9 +10,10 @@ from pathlib import Path
 import pytest
 
 from offload.core import claiming
+from offload.testing import Faults
 from tests.simulation import __main__ as command
 from tests.simulation.simulation import shrink, simulate
-from tests.simulation.workload import draw
+from tests.simulation.workload import Operation, Plan, draw
 
 ROOT = Path(__file__).parents[2]
 
@@ -60,3 +61,13 @@ def test_the_smallest_plan_is_smaller(monkeypatch):
     small = shrink(broken, most=60)
     assert len(small.plan.operations) < len(broken.plan.operations)
     assert small.violations[0].name == broken.violations[0].name
+
+
+def test_a_trace_counts_what_only_repeats_itself():
+    """A message that can never run is received eleven times on its way to the dead-letter queue."""
+    outcome = simulate(Plan(0, Faults.none(), (Operation(1, "poison", {"task": "once", "body": "{}"}),)))
+    (job_id,) = {note.details[0][0] for note in outcome.notes if note.what == "invoke" and "-once#1 " in str(note)}
+    lines = list(outcome.trace(job_id))
+    assert sum(note.what == "invoke" for note in outcome.notes) > 10
+    assert len(lines) < 10
+    assert any(line.startswith("... the last 3 ") for line in lines), lines

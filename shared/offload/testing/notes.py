@@ -36,8 +36,12 @@ class Note:
 
     def __str__(self) -> str:
         """Write it in a line."""
-        text = " ".join(_short(detail) for detail in self.details)
-        return f"{iso(self.at)[11:23]} {self.process or 'test':24} {self.what:8} {text}"
+        return f"{iso(self.at)[11:23]} {self.process or 'test':24} {self.what:8} {self.text}"
+
+    @property
+    def text(self) -> str:
+        """The details, shortened."""
+        return " ".join(_short(detail) for detail in self.details)
 
 
 def _short(detail: Any) -> str:
