@@ -7,6 +7,7 @@ import json
 import pytest
 
 from offload import Retry, RetryLater, State, current_job, task
+from offload.core.errors import LeaseLost
 from offload.core.ports import Outgoing
 from offload.testing import Killed
 
@@ -280,6 +281,24 @@ def test_only_the_lease_in_the_record_finishes(stage):
     item = world.item(job.id)
     assert (item["state"], item["lease"]) == ("RUNNING", "another's")
     assert world.mapping().responses[-1]["batchItemFailures"] != []
+
+
+def test_an_overtaken_worker_is_told_so_by_its_progress_and_says_nothing_of_it(stage):
+    work = recorder()
+    world = stage(work)
+    job = work.delay("a", do="steal")
+    told = []
+
+    def steal():
+        world.store.port._items[job.id]["lease"] = "another's"
+        with pytest.raises(LeaseLost) as caught:
+            current_job().progress(1, 2)
+        told.append(caught.value)
+
+    work.play["steal"] = steal
+    world.poll()
+    assert job.id in str(told[0])
+    assert "progress" not in world.item(job.id)
 
 
 # Cancelling and expiry

@@ -326,6 +326,10 @@ def test_an_end_whose_answer_was_lost_stands(stage, state):
     world = stage(work)
     job = work.delay()
     world.store.fail("apply", Unavailable("answer lost"), where=of_state(state), after=True)
+    world.poll()
+    assert job.status() is State(state)
+    now = [message.visible_at <= world.clock.now() + 1_000 for message in world.waiting()]
+    assert now == ([] if state == "SUCCEEDED" else [True]), "it goes on at once: no lease is waited for"
     world.run_until_idle()
     assert len(runs) == (2 if state == "RETRYING" else 1)
     assert job.record().attempt == len(runs)

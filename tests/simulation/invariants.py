@@ -119,6 +119,9 @@ class Watcher:
         if old in _WELL:
             name = "I4 no second run" if old is State.SUCCEEDED else "I9 cancel lasts"
             self._broken(name, job_id, f"claimed although {old}")
+        process = running.get()
+        if process and process.deadline and after["lease_until"] < process.deadline:
+            self._broken("I2 one winner", job_id, f"the lease of {actor} ends before its invocation does")
         fresh = before is not None and after.get("redrives", 0) != before.get("redrives", 0)
         expected = 1 if fresh else (before or {}).get("attempt", 0) + 1
         if after["attempt"] != expected:
@@ -160,6 +163,10 @@ class Watcher:
             rejected = new is State.FAILED and after["error"]["type"] in _DECIDED_BY_OTHERS
             if not rejected and not _by_hand(before, after) and (new is not old or before["error"] != after["error"]):
                 self._broken("I2 one winner", job_id, f"FAILED became {new} or changed its error")
+        if old is new is State.RUNNING and before.get("progress") != after.get("progress"):
+            owner = self._owner(before["lease"]).process
+            if actor != owner:
+                self._broken("I2 one winner", job_id, f"{actor} wrote progress under the lease of {owner}")
         if old is new is State.RUNNING and "cancel_requested_at" in after:
             self._asked.setdefault(after["lease"], self._pipeline.clock.now())
         if old is State.RUNNING and new in _RUN_ENDS:

@@ -21,6 +21,10 @@ if TYPE_CHECKING:
     from offload.testing.notes import Note
 
 
+_MOST_STEPS = 5_000
+"""Five times what a plan takes; one that does not come to rest is known by then."""
+
+
 @dataclass(frozen=True, slots=True)
 class Outcome:
     """What came of a plan.
@@ -59,6 +63,7 @@ def simulate(plan: Plan) -> Outcome:
     """Carry out a plan and judge it: until rest, then once more after the AWS console redrove every dead letter."""
     pipeline = Pipeline(*TASKS, faults=plan.faults, seed=plan.seed)
     pipeline.expect_dead_letters()
+    pipeline.most_steps = _MOST_STEPS
     watcher, outside = Watcher(pipeline), Outside(pipeline)
     assert pipeline.luck is not None
     with patch.object(time, "sleep", pipeline.clock.sleep), pipeline:

@@ -169,14 +169,13 @@ def test_a_defect_of_the_worker_is_no_quiet_retry():
         assert isinstance(caught.value.__cause__, ZeroDivisionError)
 
 
-def test_what_never_rests_is_found(monkeypatch):
-    monkeypatch.setattr("offload.testing.pipeline._MOST_STEPS", 50)
-
+def test_what_never_rests_is_found():
     @task
     def endless() -> None:
         pipeline.send('{"payload": {}}')
 
     with Pipeline(endless) as pipeline:
+        pipeline.most_steps = 50
         endless.delay()
         with pytest.raises(AssertionError, match="does not come to rest"):
             pipeline.run_until_idle()

@@ -18,8 +18,6 @@ if TYPE_CHECKING:
     from offload.core.producing import Order
     from offload.memory.queues import Stored
 
-_MOST_STEPS = 10_000
-
 
 class Eager(Pipeline):
     """A pipeline in which `.delay()` runs the job at once, here, with its retries; delays and backoff take no time.
@@ -38,7 +36,7 @@ class Eager(Pipeline):
 
     def work_off(self, handle: JobHandle[Any]) -> None:
         """Run a job to its end."""
-        for _ in range(_MOST_STEPS):
+        for _ in range(self.most_steps):
             message = self._message(handle)
             state = self.job(handle.id).state
             if message is None:

@@ -40,8 +40,6 @@ if TYPE_CHECKING:
 
 STACK = "test"
 _RETENTION = 14 * 86_400
-_MOST_STEPS = 50_000
-"""Events after which a pipeline is held to be restless; a thousand jobs take a tenth of it."""
 
 
 class DeadLettered(AssertionError):
@@ -77,7 +75,10 @@ class Pipeline:
         notes: Everything that happened, in order; `print(*pipeline.notes, sep="\n")`.
         errors: The last exception of each job's runs, by job id.
         luck: Draws of the random faults; None without.
+        most_steps: Events after which a pipeline is held to be restless; a thousand jobs take 5,000.
     """
+
+    most_steps = 50_000
 
     def __init__(
         self,
@@ -224,7 +225,7 @@ class Pipeline:
         self._work_off(None)
 
     def _work_off(self, until: int | None) -> None:
-        for _ in range(_MOST_STEPS):
+        for _ in range(self.most_steps):
             moment = self._step()
             if moment is None or (until is not None and moment > until):
                 break
