@@ -310,7 +310,7 @@ def _by_hand(before: Item | None, after: Item) -> bool:
     return (
         before is not None
         and (before["state"], after["state"]) == (State.FAILED, State.PENDING)
-        and after["redrives"] == before.get("redrives", 0) + 1
+        and after.get("redrives", 0) == before.get("redrives", 0) + 1
         and after["attempt"] == 0
     )
 
