@@ -132,6 +132,30 @@ def test_a_run_that_fails_within_the_same_millisecond_is_not_undone(world, work)
     assert len(world.dead()) == 1
 
 
+def test_a_message_that_is_refused_before_the_record_is_written_leaves_the_job_failed(world, work):
+    """Its payload does not fit the task any more. No run began, so only the time tells this failure from the first."""
+    job = work.delay("a")
+    world.run_until_idle()
+    before = job.record()
+
+    def work(count: int) -> None: ...
+
+    world.deploy(task(priorities=("default", "high"))(work))
+    send = world.queues.port.send
+
+    def worker_first(queue, message):
+        message_id = send(queue, message)
+        world.clock.advance(1)
+        world.run_until_idle()
+        return message_id
+
+    world.queues.port.send = worker_first
+    after = job.retry()
+    assert (after.state, after.error["type"]) == (State.FAILED, "PayloadError")
+    assert after.finished_at > before.finished_at
+    assert len(world.dead()) == 1
+
+
 def test_a_failed_job_whose_message_is_on_its_way_is_waited_for(world, work, play):
     job = work.delay("a")
     world.drain()

@@ -96,6 +96,24 @@ def test_a_kind_of_error_is_brought_back(world):
     assert (len(done.moved), done.kept) == (2, 1)
 
 
+def test_a_bare_message_that_was_rejected_runs_after_a_fix_as_the_job_it_was(world):
+    message_id = world.send('{"payload": {"count": 3}}', "work")
+    world.run_until_idle()
+    assert world.job(message_id).error["type"] == "PayloadError"
+
+    def fixed(count: int) -> int:
+        return count
+
+    fixed.__name__ = "work"
+    world.deploy(task(fixed))
+    world.clock.advance(60)
+    done = redrive(world.client, "work", Selection(ids=(message_id,)))
+    assert [job_id for job_id, _ in done.moved] == [message_id]
+    world.run_until_idle()
+    (job,) = world.jobs
+    assert (job.id, job.state, job.redrives) == (message_id, State.SUCCEEDED, 1)
+
+
 def test_a_dry_run_changes_nothing(world):
     fail_some(world, 12)
     before = json.dumps([(message.message_id, message.body) for message in world.dead("work")])

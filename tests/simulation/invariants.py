@@ -74,7 +74,7 @@ class Watcher:
         self._pipeline = pipeline
         self._claims: list[_Claim] = []
         self._sent: dict[str, tuple[str, str, str]] = {}
-        self._redriven: set[str] = set()
+        self._redrives: dict[str, int] = {}
         self._left: dict[str, set[str]] = defaultdict(set)
         self._asked: dict[str, int] = {}
         self._unaware: list[tuple[_Claim, int]] = []
@@ -195,8 +195,7 @@ class Watcher:
         """Note which failed jobs' dead letters are about to be brought back."""
         for letter in self._pipeline.dead_letters():
             if letter.job is not None and letter.job.state is State.FAILED and letter.job.attempt:
-                self._redriven.add(letter.job.id)
-        self._redrives = {job_id: self._pipeline.job(job_id).redrives for job_id in sorted(self._redriven)}
+                self._redrives[letter.job.id] = letter.job.redrives
 
     # At rest
 
@@ -206,9 +205,9 @@ class Watcher:
         self._honest_attempts()
         self._culprits()
         self._cancels_are_seen()
-        for job_id in sorted(self._redriven):
+        for job_id, redrives in sorted(self._redrives.items()):
             job = self._pipeline.job(job_id)
-            still = job.state is State.FAILED and job.redrives == self._redrives[job_id]
+            still = job.state is State.FAILED and job.redrives == redrives
             if still and job.error and job.error["type"] not in _DECIDED_BY_OTHERS[1:]:
                 self._broken("I6 replay", job_id, "was redriven and did not run again")
         self._keys(book)
