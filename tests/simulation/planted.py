@@ -90,6 +90,7 @@ _CLAIM = (
         "core/claiming.py",
         "own = {delivery.message_id, *delivery.message.renewed}",
         "own = {delivery.message_id}",
+        tests="tests/runtime/test_safety.py",
     ),
     Mutant(
         "claim: a claim by a dead worker's record asks for no lease",
@@ -102,6 +103,7 @@ _CLAIM = (
         "core/claiming.py",
         'Test("state", "=", State.RUNNING.value), Test("lease", "=", delivery.token)),)',
         'Test("state", "=", State.RUNNING.value),),)',
+        tests="tests/core/test_claiming.py",
     ),
     Mutant(
         "give back: the attempt stays charged",
@@ -114,6 +116,7 @@ _CLAIM = (
         "runtime/persistence.py",
         "            self.give_back()\n",
         "",
+        tests="tests/runtime/test_trouble.py",
     ),
     Mutant(
         "lease: it ends in the middle of the invocation",
@@ -129,6 +132,7 @@ _FINISH = (
         "core/ending.py",
         'return (Test("state", "=", State.RUNNING.value), Test("lease", "=", delivery.token))',
         'return (Test("state", "=", State.RUNNING.value),)',
+        tests="tests/core/test_ending.py",
     ),
     Mutant(
         "finish: a retry is recorded although a cancel was asked for",
@@ -147,48 +151,56 @@ _FINISH = (
         "core/ending.py",
         "            **result,\n            **extra,\n",
         '            **{"result": value for value in result.values()},\n            **extra,\n',
+        tests="tests/client/test_client.py",
     ),
     Mutant(
         "finish: all runs of a job store their large results under one key",
         "runtime/persistence.py",
         "{self._delivery.job_id}/{self._delivery.token}.json",
         "{self._delivery.job_id}/result.json",
+        tests="tests/runtime/test_safety.py",
     ),
     Mutant(
         "finish: one request without an answer and the run is for nothing",
         "runtime/persistence.py",
         "self.after = self._invocation.insist(lambda: self._store.apply(write))",
         "self.after = self._store.apply(write)",
+        tests="tests/runtime/test_trouble.py",
     ),
     Mutant(
         "finish: a lost answer is taken for a lost lease",
         "runtime/persistence.py",
         "if not ending.applied(item, self._delivery):",
         "if not (ending.applied(item, self._delivery) and item is None):",
+        tests="tests/runtime/test_trouble.py",
     ),
     Mutant(
         "finish: an overtaken worker acknowledges the message",
         "runtime/worker.py",
         'self._telemetry.handed_back("overtaken by another worker")\n                return False',
         'self._telemetry.handed_back("overtaken by another worker")\n                return True',
+        tests="tests/runtime/test_safety.py",
     ),
     Mutant(
         "finish: the follow-up is forgotten",
         "runtime/worker.py",
         "        self._follow(delivery, record.after)\n        return True",
         "        return True",
+        tests="tests/runtime/test_follow_ups.py",
     ),
     Mutant(
         "reject: a broken body ends a job that is between attempts",
         "core/ending.py",
         "*(between if readable else ())",
         "*between",
+        tests="tests/core/test_ending.py",
     ),
     Mutant(
         "progress: an overtaken worker writes into the winner's record",
         "runtime/running.py",
         'held = (Test("state", "=", "RUNNING"), Test("lease", "=", self._delivery.token))',
         'held = (Test("state", "=", "RUNNING"),)',
+        tests="tests/runtime/test_safety.py",
     ),
 )
 
@@ -204,6 +216,7 @@ _RETRY = (
         "runtime/returns.py",
         "        self._visible_in(receipt, min(math.ceil(delay), room))\n",
         "",
+        tests="tests/client/test_retrying.py",
     ),
     Mutant(
         "retry: one attempt more than allowed",
@@ -216,6 +229,7 @@ _RETRY = (
         "core/retry.py",
         "if isinstance(error, Permanent):",
         "if isinstance(error, Permanent) and attempt > 1:",
+        tests="tests/core/test_retry.py",
     ),
     Mutant(
         "bury: the message is acknowledged",
@@ -255,24 +269,28 @@ _RETURNS = (
         "runtime/returns.py",
         '        body["renewed"] = [*message.renewed, receipt.message_id][-REMEMBERED:]\n',
         "",
+        tests="tests/runtime/test_safety.py",
     ),
     Mutant(
         "renew: the copy remembers the last renewal alone",
         "runtime/returns.py",
         "[*message.renewed, receipt.message_id][-REMEMBERED:]",
         "[receipt.message_id]",
+        tests="tests/runtime/test_safety.py",
     ),
     Mutant(
         "renew: never, so that a job that waits often is dead-lettered",
         "runtime/returns.py",
         "if too_long or receipt.receives >= self._max_receives - _RENEW_BEFORE:",
         "if too_long:",
+        tests="tests/runtime/test_safety.py",
     ),
     Mutant(
         "renew: not before a run, which may kill the worker at the last receive",
         "runtime/returns.py",
         "return receipt.receives >= self._max_receives - _RENEW_BEFORE_RUN",
         "return receipt.receives > self._max_receives",
+        tests="tests/runtime/test_safety.py",
     ),
 )
 
@@ -289,18 +307,21 @@ _ENQUEUE = (
         "client/client.py",
         "                    failures[index] = answer\n                    continue\n",
         "                    continue\n",
+        tests="tests/client/test_client.py",
     ),
     Mutant(
         "enqueue: what failed within a batch is recorded all the same",
         "client/client.py",
         "                    failures[index] = answer\n                    continue\n",
         "                    failures[index] = answer\n",
+        tests="tests/client/test_client.py",
     ),
     Mutant(
         "enqueue: a record that cannot be written fails a job that was sent",
         "client/client.py",
         '            _log.warning("job %s was enqueued, but its record waits for the worker: %s", job_id, trouble)\n',
         "            raise trouble\n",
+        tests="tests/client/test_accepted.py",
     ),
     Mutant(
         "enqueue: the record replaces that of a faster worker",
@@ -319,12 +340,14 @@ _ENQUEUE = (
         "client/client.py",
         "                self.store.apply(keys.confirm(slot, named.job_id))\n",
         "                pass\n",
+        tests="tests/client/test_keys.py",
     ),
     Mutant(
         "key: all tasks share it",
         "core/keys.py",
         'return f"key#{task}#{key}"',
         'return f"key##{key}"',
+        tests="tests/client/test_accepted.py",
     ),
     Mutant(
         "key: whoever comes last has it",
@@ -337,6 +360,7 @@ _ENQUEUE = (
         "core/keys.py",
         'if record is None or "started_at" in record:',
         "if record is None:",
+        tests="tests/client/test_keys.py",
     ),
 )
 
@@ -348,18 +372,21 @@ _BY_HAND = (
         "        self._queues.delete(letter.queue, letter.message.receipt)\n",
         "        self._queues.delete(letter.queue, letter.message.receipt)\n"
         "        self._sent.add(self._queues.send(source, letter.again()))\n        sent()\n",
+        tests="tests/client/test_crashes.py",
     ),
     Mutant(
         "redrive: it chases what fails again",
         "client/replay.py",
         "        if self._sent & {message.message_id, *_renewed(message.body)}:\n            return True\n",
         "",
+        tests="tests/operate/test_operate.py",
     ),
     Mutant(
         "redrive: a letter that does not name its job comes back as another",
         "client/replay.py",
         "self.message.body if read.id is not None else",
         "self.message.body if self.job_id else",
+        tests="tests/operate/test_operate.py",
     ),
     Mutant(
         "redrive: the failed job's history begins anew",
@@ -375,6 +402,7 @@ _BY_HAND = (
         "core/retrying.py",
         '                Test("finished_at", "=", item.get("finished_at", 0)),\n',
         "",
+        tests="tests/client/test_retrying.py",
     ),
     Mutant(
         "cancel: a running job is ended under its worker",
@@ -399,18 +427,21 @@ _BY_HAND = (
         "core/cancelling.py",
         'if item["state"] != State.RUNNING.value:',
         'if item["state"] is not None:',
+        tests="tests/core/test_ending.py",
     ),
     Mutant(
         "expire: a job that was brought back expires",
         "core/ending.py",
         'tuple((*case, Test("redrives", "absent")) for case in NOT_STARTED)',
         "NOT_STARTED",
+        tests="tests/client/test_retrying.py",
     ),
     Mutant(
         "expire: a job between attempts expires",
         "core/ending.py",
         'tuple((*case, Test("redrives", "absent")) for case in NOT_STARTED)',
         'tuple((*case, Test("redrives", "absent")) for case in (*NOT_STARTED, (Test("state", "=", "RETRYING"),)))',
+        tests="tests/core/test_ending.py",
     ),
 )
 
