@@ -97,6 +97,43 @@ def test_the_rate_is_told_apart_from_jobs(stage):
         world.client.job("rate#work")
 
 
+def test_a_slot_is_not_noted_over_what_changed_meanwhile(stage):
+    work = limited("1/m")
+    world = stage(work)
+    work.clock = world.clock
+    work.delay()
+    world.poll()
+    waits = work.delay()
+    get = world.store.port.get
+
+    def cancelled_right_after(key):
+        item = get(key)
+        if key == waits.id:
+            world.store.port.get = get
+            waits.cancel()
+        return item
+
+    world.store.port.get = cancelled_right_after
+    world.poll()
+    record = world.item(waits.id)
+    assert record["state"] == "CANCELLED"
+    assert "slot_at" not in record
+    world.run_until_idle()
+    assert len(work.starts) == 1
+
+
+def test_a_job_that_waits_for_a_slot_has_a_history_from_the_start(stage):
+    work = limited("1/m")
+    world = stage(work)
+    work.clock = world.clock
+    work.delay()
+    bare = world.send('{"payload": {}}')
+    world.drain()
+    assert world.states(bare) == ["PENDING/0"]
+    world.run_until_idle()
+    assert world.states(bare) == ["PENDING/0", "RUNNING/1", "SUCCEEDED/1"]
+
+
 def test_a_redrive_of_many_keeps_to_the_rate(stage):
     fixed = []
     starts = []

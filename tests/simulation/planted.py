@@ -457,6 +457,7 @@ _LIFE = (
         "core/ending.py",
         '"ttl": life(max(now, due or 0))',
         '"ttl": life(now)',
+        tests="tests/runtime/test_safety.py",
     ),
     Mutant(
         "rate limit: a taken slot is given again",
@@ -475,6 +476,7 @@ _LIFE = (
         "core/pacing.py",
         "        when=(tuple(same),),\n",
         '        when=((Test("id", "absent"),), (Test("id", "present"),)) if same else (),\n',
+        tests="tests/runtime/test_pacing.py",
     ),
 )
 

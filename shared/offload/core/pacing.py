@@ -51,7 +51,7 @@ def hold(delivery: Delivery, item: Item | None, slot_at: int, now: int) -> Write
         delivery.job_id,
         when=(tuple(same),),
         set={"slot_at": slot_at, "updated_at": now, "ttl": life(max(now, slot_at))},
-        default={"state": State.PENDING.value, "attempt": 0, **delivery.facts},
+        default={"state": State.PENDING.value, "attempt": 0, **delivery.facts, **delivery.beginning},
     )
 
 
