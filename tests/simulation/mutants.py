@@ -1,7 +1,8 @@
 """Prove that the tests test: plant one fault after another in a copy of the library, and see each one caught.
 
-The simulator goes first; what it does not see is left to the tests of the library. Prints a table of the faults and of
-what caught them, and exits 1 when one survives. A copy without any fault must pass, or being caught would mean nothing.
+The simulator goes first, then the tests of the library; a fault that only a test sees names the test. Prints a table of
+the faults and of what caught them, and exits 1 when one survives. A copy without any fault must pass, or being caught
+would mean nothing.
 """
 
 from __future__ import annotations

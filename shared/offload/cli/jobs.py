@@ -10,6 +10,7 @@ import click
 from offload.cli.output import json_option, print_fields, print_rows, progress_line
 from offload.core.errors import ResultTimeout, UnknownJob
 from offload.core.jobs import Job, State
+from offload.core.producing import RETRY_TIMEOUT
 
 if TYPE_CHECKING:
     from offload.client import Client
@@ -88,7 +89,7 @@ def cancel(stack: Any, job_id: str, as_json: bool) -> None:
 @click.option(
     "--timeout",
     type=click.FloatRange(min=0),
-    default=30,
+    default=RETRY_TIMEOUT,
     show_default=True,
     help="Seconds to look for a failed job's message in the dead-letter queue; it may be on its way there.",
 )

@@ -23,7 +23,7 @@ from offload.core.jobs import Job, State
 from offload.core.manifest import DEFAULT_LANE, DEFAULT_STACK, Manifest, queue_name
 from offload.core.messages import Message
 from offload.core.ports import LONGEST_QUEUE_DELAY, Outgoing
-from offload.core.producing import Options, Order
+from offload.core.producing import RETRY_TIMEOUT, Options, Order
 from offload.core.writes import Conflict
 
 if TYPE_CHECKING:
@@ -36,9 +36,6 @@ _log = logging.getLogger(__name__)
 
 INLINE_MESSAGE = 200_000
 """Bytes of message kept in the queue; SQS bills each 64 KB as a request and Scheduler takes at most 256 KB."""
-
-RETRY_TIMEOUT = 30.0
-"""Seconds to look for a failed job's message; its way to the dead-letter queue takes a few."""
 
 _FIRST_LOOK, _LAST_LOOK = 0.1, 2.0
 _ROUNDS = 5

@@ -6,6 +6,8 @@ import json
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
+from offload.core.producing import RETRY_TIMEOUT
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
@@ -91,7 +93,7 @@ class JobHandle(Generic[R]):
         """
         return self._producer.cancel(self.id, self._of)
 
-    def retry(self, timeout: float = 30.0) -> Job:
+    def retry(self, timeout: float = RETRY_TIMEOUT) -> Job:
         """Run a job again that failed, with fresh attempts, or start one at once that waits for its next attempt.
 
         Args:
@@ -118,7 +120,7 @@ class JobHandle(Generic[R]):
         """`cancel` for `async` code."""
         return await _in_thread(self.cancel)
 
-    async def aretry(self, timeout: float = 30.0) -> Job:  # noqa: ASYNC109 - how long to look, not a scope's
+    async def aretry(self, timeout: float = RETRY_TIMEOUT) -> Job:  # noqa: ASYNC109 - how long to look, not a scope's
         """`retry` for `async` code."""
         return await _in_thread(lambda: self.retry(timeout))
 

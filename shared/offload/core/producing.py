@@ -24,6 +24,9 @@ _TEXT_LONGEST = 128
 MOST_DELAY = 365 * 86400
 """Seconds."""
 
+RETRY_TIMEOUT = 30.0
+"""Seconds to look for a failed job's message; its way to the dead-letter queue takes a few."""
+
 
 @dataclass(frozen=True, slots=True)
 class Options:

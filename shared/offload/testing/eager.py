@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from offload.client.client import RETRY_TIMEOUT, Client
+from offload.client import Client
 from offload.core.errors import JobFailed
 from offload.core.handles import JobHandle
 from offload.core.jobs import Job, State
 from offload.core.messages import job_id_of
+from offload.core.producing import RETRY_TIMEOUT
 from offload.testing.pipeline import Pipeline
 from offload.testing.processes import running
 
@@ -17,6 +18,31 @@ if TYPE_CHECKING:
 
     from offload.core.producing import Order
     from offload.memory.queues import Stored
+
+
+class _EagerClient(Client):
+    """A client whose jobs have ended when it returns."""
+
+    eager: Eager
+
+    def send(self, order: Order) -> JobHandle[Any]:
+        """Enqueue one job and run it."""
+        handle = super().send(order)
+        self.eager.work_off(handle)
+        return handle
+
+    def send_many(self, orders: Sequence[Order]) -> list[JobHandle[Any]]:
+        """Enqueue many jobs and run them, one after the other."""
+        handles = super().send_many(orders)
+        for handle in handles:
+            self.eager.work_off(handle)
+        return handles
+
+    def retry(self, job_id: str, timeout: float = RETRY_TIMEOUT, task: str | None = None) -> Job:
+        """Run a failed job again, to its end."""
+        task = super().retry(job_id, timeout, task).task
+        self.eager.work_off(JobHandle(job_id, task, self))
+        return self.job(job_id, task)
 
 
 class Eager(Pipeline):
@@ -31,8 +57,13 @@ class Eager(Pipeline):
 
     propagate = True
 
+    _client_type = _EagerClient
+
     def _client(self) -> Client:
-        return _EagerClient(self)
+        client = super()._client()
+        assert isinstance(client, _EagerClient)
+        client.eager = self
+        return client
 
     def work_off(self, handle: JobHandle[Any]) -> None:
         """Run a job to its end."""
@@ -82,38 +113,3 @@ class Eager(Pipeline):
         from offload.core import context
 
         return context.running() is not None
-
-
-class _EagerClient(Client):
-    """A client whose jobs have ended when it returns."""
-
-    def __init__(self, eager: Eager) -> None:
-        super().__init__(
-            eager.manifest,
-            store=eager.store,
-            queues=eager.queues,
-            blobs=eager.blobs,
-            timers=eager.timers,
-            clock=eager.clock,
-            rng=eager.rng,
-        )
-        self._eager = eager
-
-    def send(self, order: Order) -> JobHandle[Any]:
-        """Enqueue one job and run it."""
-        handle = super().send(order)
-        self._eager.work_off(handle)
-        return handle
-
-    def send_many(self, orders: Sequence[Order]) -> list[JobHandle[Any]]:
-        """Enqueue many jobs and run them, one after the other."""
-        handles = super().send_many(orders)
-        for handle in handles:
-            self._eager.work_off(handle)
-        return handles
-
-    def retry(self, job_id: str, timeout: float = RETRY_TIMEOUT, task: str | None = None) -> Job:
-        """Run a failed job again, to its end."""
-        task = super().retry(job_id, timeout, task).task
-        self._eager.work_off(JobHandle(job_id, task, self))
-        return self.job(job_id, task)

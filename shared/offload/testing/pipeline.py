@@ -79,6 +79,7 @@ class Pipeline:
     """
 
     most_steps = 50_000
+    _client_type: type[Client] = Client
 
     def __init__(
         self,
@@ -125,7 +126,7 @@ class Pipeline:
         return port
 
     def _client(self) -> Client:
-        return Client(
+        return self._client_type(
             self.manifest,
             store=self.store,
             queues=self.queues,
