@@ -4,6 +4,7 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/installed
 CDK := node_modules/.bin/cdk
+PYRIGHT := node_modules/.bin/pyright
 # What `make test` hands to pytest, such as ARGS="-k retry"; what `make deploy` and `make demo` hand on.
 ARGS ?=
 # How many runs `make simulate` makes, or the one it replays.
@@ -19,22 +20,23 @@ unexport PYTHONPATH PYTHONHOME VIRTUAL_ENV
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo test check bench simulate mutants local down synth deploy format lock clean
+.PHONY: help demo test check bench simulate mutants local down synth deploy docs format lock clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
 
 demo: $(READY) $(CDK) ## Deploy this app to an embedded AWS engine, run real jobs, show how each ended
-	@$(BIN)/offload local demo $(ARGS)
+	@$(BIN)/python -m demo $(ARGS)
 
 test: $(READY) $(CDK) ## Run the whole test suite, with coverage
 	@$(BIN)/coverage run -m pytest -n auto $(ARGS); status=$$?; \
 		$(BIN)/coverage combine --quiet; $(BIN)/coverage report; exit $$status
 
-check: $(READY) $(CDK) ## Lint, format, types, import ladder, and the template
+check: $(READY) $(CDK) ## Lint, format, types (mypy; pyright for the public API), import ladder, and the template
 	@$(BIN)/ruff check
 	@$(BIN)/ruff format --check
 	@$(BIN)/mypy
+	@$(PYRIGHT) --pythonpath $(BIN)/python
 	@$(BIN)/lint-imports
 	@$(MAKE) --no-print-directory synth ARGS=
 	@$(BIN)/cfn-lint 'cdk.out/*.template.json'
@@ -60,6 +62,9 @@ synth: $(READY) $(CDK) ## Write the CloudFormation templates to cdk.out
 deploy: $(READY) $(CDK) ## Deploy to the AWS account your credentials name
 	@$(CDK) deploy --all --app '$(BIN)/python app.py' --context stage=$(STAGE) $(ARGS)
 
+docs: $(READY) ## Write the parts of docs/ again that are made from the code
+	@$(BIN)/python -m tests.architecture.generated_docs
+
 format: $(READY) ## Format the code and mend what the linter can
 	@$(BIN)/ruff check --fix --quiet; $(BIN)/ruff format
 
@@ -83,7 +88,7 @@ $(READY): requirements.txt pyproject.toml
 		if "$$each" -c 'import sys; sys.exit(sys.version_info < (3, 11))' >/dev/null 2>&1; then python=$$each; break; fi; \
 	done; \
 	[ -n "$$python" ] || { echo "error: no Python >= 3.11 on PATH: install one (found: $$(python3 --version 2>/dev/null || echo none))" >&2; exit 1; }; \
-	echo "installing the packages of requirements.txt into $(VENV) ($$("$$python" --version))"; \
+	echo "installing the packages of requirements.txt into $(VENV) ($$("$$python" --version))" >&2; \
 	[ -x $(BIN)/python ] || "$$python" -m venv $(VENV) || { \
 		echo "error: $$python cannot make a virtual environment: install its venv module (Debian: python3-venv)" >&2; exit 1; }
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check $$(grep '^uv==' requirements.txt)
@@ -96,6 +101,6 @@ $(CDK): package-lock.json
 	[ -n "$$node" ] || { echo "error: no Node on PATH: install Node 20 or later, the AWS CDK runs on it" >&2; exit 1; }; \
 	[ "$$node" -ge 20 ] || { echo "error: Node $$(node --version) is too old: install Node 20 or later" >&2; exit 1; }; \
 	command -v npm >/dev/null || { echo "error: no npm on PATH: it comes with Node" >&2; exit 1; }; \
-	echo "installing the AWS CDK into node_modules"
-	@npm ci --no-audit --no-fund --loglevel=error
+	echo "installing the packages of package-lock.json into node_modules" >&2
+	@npm ci --no-audit --no-fund --loglevel=error >&2
 	@touch $@

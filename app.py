@@ -1,7 +1,13 @@
 """The CDK app: `cdk deploy` builds one stack from the tasks under `functions/`.
 
-Context (`-c name=value`): `stage` dev, prod or local; `stack` its name; `python` the functions' version;
-`alarm_email` who hears of alarms.
+Context values (`-c name=value`):
+
+| name          | value                                                 |
+|---------------|-------------------------------------------------------|
+| `stage`       | `dev`, `prod` or `local`                              |
+| `stack`       | name of the stack                                     |
+| `python`      | Python version of the functions, such as `3.13`       |
+| `alarm_email` | address that gets alarms by mail                      |
 """
 
 from __future__ import annotations
@@ -15,13 +21,13 @@ from typing import TYPE_CHECKING, Any
 HOME = Path(__file__).resolve().parent
 
 if find_spec("aws_cdk") is None:
-    # `cdk` runs whichever python3 is first on the path; the project's packages are in its own environment.
+    # `cdk` runs the first `python3` on the path, but the project's packages are in the project's own environment.
     PROJECT_PYTHON = HOME / ".venv" / "bin" / "python"
     if not PROJECT_PYTHON.is_file() or Path(sys.prefix).resolve() == PROJECT_PYTHON.parent.parent.resolve():
-        sys.exit("offload: aws-cdk-lib is not installed: run `make install`")
-    os.execv(PROJECT_PYTHON, [str(PROJECT_PYTHON), *sys.argv])  # noqa: S606 - the same script, the right interpreter
+        sys.exit("offload: aws-cdk-lib is not installed: run `make synth`, which installs the project's packages")
+    os.execv(PROJECT_PYTHON, [str(PROJECT_PYTHON), *sys.argv])  # noqa: S606 - this script again, by the project's interpreter
 
-# Works from a fresh clone too, where the library is not installed.
+# With these paths, the app also works in a fresh clone, in which the library is not installed.
 sys.path[:0] = [path for path in (str(HOME), str(HOME / "shared")) if path not in sys.path]
 
 import aws_cdk as cdk  # noqa: E402 - after the path is set
@@ -40,11 +46,11 @@ def build(root: Path = HOME, *, bundler: Bundler | None = None, **props: Any) ->
 
     Args:
         root: Folder with the project's `functions/`.
-        bundler: Builds the functions' code; None takes the stage's own.
-        **props: Handed to `cdk.App`.
+        bundler: Builds the code of the functions; None means a bundler for the stage's target.
+        **props: Arguments of `cdk.App`.
 
     Raises:
-        DefinitionError: A task, a setting or a context value is wrong; names it.
+        DefinitionError: A task, a setting or a context value is wrong. The message names it.
     """
     app = cdk.App(**props)
     OffloadStack(app, "Offload", root=root, stage=choose(app.node.try_get_context), bundler=bundler)
@@ -53,7 +59,7 @@ def build(root: Path = HOME, *, bundler: Bundler | None = None, **props: Any) ->
 
 
 def main() -> None:
-    """Write the cloud assembly, or say in one line what is wrong."""
+    """Write the cloud assembly, or print one line that says what is wrong."""
     try:
         build().synth()
     except DefinitionError as error:

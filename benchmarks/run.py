@@ -33,7 +33,7 @@ _MANIFEST = Manifest(
     region=REGION,
     table=_JOBS,
     bucket="bench",
-    tasks={"send_receipt": ["default"]},
+    tasks={"send_receipt": {}},
     timers={"group": "bench", "role": "arn:aws:iam::123456789012:role/bench"},
 )
 _WARM_UP = 5

@@ -1,4 +1,4 @@
-"""The app's tasks, one folder each, and what they share: defaults, and the way to the stack's bucket."""
+"""The tasks of the app, one folder for each, and the functions and defaults that all tasks share."""
 
 from __future__ import annotations
 
@@ -16,20 +16,20 @@ if TYPE_CHECKING:
     from botocore.config import Config
     from mypy_boto3_s3 import S3Client
 
-# Five attempts, spread over up to five minutes, outlast a throttle or a brief outage of what the task calls.
+# Five attempts take up to five minutes, which is longer than a throttle or a brief outage of a service.
 defaults(retry=Retry(max_attempts=5, base="20s", cap="10m"), timeout="1m", batch_size=10, max_concurrency=10)
 
 
 def from_deployer(*names: str) -> dict[str, str]:
-    """Return those of the named variables that the deploying shell sets, for a task's `environment`."""
+    """Return the variables of these names that the deploying shell sets, for a task's `environment`."""
     return {name: os.environ[name] for name in names if os.environ.get(name)}
 
 
 def stack() -> Manifest:
-    """Return what the stack is made of, such as `stack().bucket`; the deploy leaves it in the environment.
+    """Return the manifest of the stack, which the deployment writes to the environment; see `stack().bucket`.
 
     Raises:
-        Permanent: Not inside a deployed function: give the bucket or table as an argument instead.
+        Permanent: The caller does not run in a deployed function. Name the bucket or table in the arguments instead.
     """
     text = os.environ.get("OFFLOAD_MANIFEST")
     if not text:
@@ -38,7 +38,13 @@ def stack() -> Manifest:
 
 
 def sdk(attempts: int = 3) -> Config:
-    """Return the AWS SDK's settings: waits well below a task's limits, and few hidden tries, since jobs retry."""
+    """Return settings for the AWS SDK.
+
+    The timeouts are shorter than the time limits of the tasks. The SDK makes few attempts, because jobs are retried.
+
+    Args:
+        attempts: The largest number of attempts of one request.
+    """
     from botocore.config import Config
 
     return Config(connect_timeout=5, read_timeout=20, retries={"mode": "standard", "total_max_attempts": attempts})
@@ -46,7 +52,7 @@ def sdk(attempts: int = 3) -> Config:
 
 @functools.cache
 def s3() -> S3Client:
-    """Return the S3 client, made at the first job: importing a task loads no SDK."""
+    """Return the S3 client. The first call creates it, so that importing a task loads no AWS SDK."""
     import boto3
 
     return boto3.client("s3", config=sdk())
@@ -54,10 +60,10 @@ def s3() -> S3Client:
 
 @contextmanager
 def permanent_on(reasons: Mapping[str, str]) -> Iterator[None]:
-    """Turn AWS errors that no further attempt can help into `Permanent`; all others pass and are retried.
+    """Turn AWS errors that a further attempt cannot avoid into `Permanent`; other errors are raised unchanged.
 
     Args:
-        reasons: What to say, by AWS error code.
+        reasons: The reason to record, by AWS error code.
     """
     from botocore.exceptions import ClientError
 
@@ -73,7 +79,7 @@ def permanent_on(reasons: Mapping[str, str]) -> Iterator[None]:
 def unreadable(bucket: str, key: str) -> dict[str, str]:
     """Return reasons for `permanent_on` when an object is read.
 
-    S3 answers 403 for a missing key too, since no task may list the whole bucket.
+    S3 answers 403 for a missing key too, because tasks may not list the bucket.
     """
     reason = f"s3://{bucket}/{key} does not exist, or the task's role may not read it"
     return dict.fromkeys(("NoSuchKey", "404", "403", "AccessDenied", "NoSuchBucket", "InvalidObjectState"), reason)

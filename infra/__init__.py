@@ -1,4 +1,4 @@
-"""What gets deployed: one stack of queues, functions, a job table, schedules, alarms and a dashboard.
+"""The CDK code: it deploys one stack of queues, functions, a job table, schedules, alarms and a dashboard.
 
-It learns everything about tasks by importing them through `offload.core.registry`, and loads no AWS SDK.
+The code reads the settings of tasks by importing the tasks through `offload.core.tasks.registry`. It loads no AWS SDK.
 """

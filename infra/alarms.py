@@ -1,6 +1,7 @@
-"""Alarms: five a task and two for each further lane, to one encrypted topic.
+"""Alarms: five for each task, and two more for each further lane. All alarms notify one encrypted topic.
 
-None uses metric math: one alarm a queue says by its name which one it is, and the embedded engine knows no other.
+No alarm uses metric math: an alarm of a single queue names the queue, and the embedded engine does not support metric
+math.
 """
 
 from __future__ import annotations
@@ -27,23 +28,24 @@ if TYPE_CHECKING:
 
     from infra.stages import Stage
     from infra.task_pipeline import TaskPipeline
-    from offload.core.settings import Settings
+    from offload.core.tasks.settings import Settings
 
-_WINDOW = cdk.Duration.minutes(5)
+_PERIOD = cdk.Duration.minutes(5)
 _NEAR_TIMEOUT = 0.9
+"""Part of the timeout after which an invocation counts as too long."""
 
 
 class AlarmTopic(Construct):
-    """Where alarms go.
+    """The topic of all alarms, with its encryption key.
 
     Attributes:
-        topic: Subscribe people, chat or a pager to it.
+        topic: The SNS topic. People, chat rooms and pagers can subscribe to it.
     """
 
     def __init__(self, scope: Construct, id: str, *, stage: Stage) -> None:  # noqa: A002 - CDK's name
         """Create the topic and its key.
 
-        The key is the stack's own, since CloudWatch may not use AWS's key for SNS; it costs a dollar a month.
+        The stack has its own key, because CloudWatch may not use AWS's key for SNS. The key costs a dollar a month.
         """
         super().__init__(scope, id)
         key = kms.Key(
@@ -52,16 +54,15 @@ class AlarmTopic(Construct):
             description=f"Alarms of {stage.stack}",
             enable_key_rotation=True,
             pending_window=cdk.Duration.days(7),
-            removal_policy=cdk.RemovalPolicy.DESTROY,  # it protects messages in transit, nothing that is kept
+            removal_policy=cdk.RemovalPolicy.DESTROY,  # the key encrypts messages on their way, and no stored data
         )
-        here = cdk.Stack.of(self)
         cloud_watch = iam.ServicePrincipal("cloudwatch.amazonaws.com")
-        same_account = {"StringEquals": {"aws:SourceAccount": here.account}}
+        same_account = {"StringEquals": {"aws:SourceAccount": cdk.Stack.of(self).account}}
         key.add_to_resource_policy(
             iam.PolicyStatement(
                 principals=[cloud_watch],
                 actions=["kms:Decrypt", "kms:GenerateDataKey*"],
-                resources=["*"],  # in a key's policy: this key
+                resources=["*"],  # in the policy of a key, `*` means this key
                 conditions=same_account,
             )
         )
@@ -79,86 +80,100 @@ class AlarmTopic(Construct):
 
 
 @dataclass(frozen=True, slots=True)
-class _Watch:
-    """One alarm: what is measured, from where on, over how many five-minute periods, and what it means."""
+class _AlarmSettings:
+    """The settings of one alarm.
+
+    Attributes:
+        name: Part of the construct id.
+        metric: The measured metric.
+        threshold: Value from which the alarm is raised.
+        periods: Number of five-minute periods in a row that must reach the threshold.
+        meaning: What is wrong, for the alarm's description.
+        notify_end: Notify the topic also when the alarm ends.
+    """
 
     name: str
     metric: cloudwatch.IMetric
     threshold: float
     periods: int
     meaning: str
-    tells_end: bool = False
+    notify_end: bool = False
 
 
 def add_alarms(pipeline: TaskPipeline, topic: sns.Topic) -> None:
-    """Create a task's alarms: for each lane dead letters and oldest job, then errors, throttles, near its timeout."""
-    for watch in (*_lanes(pipeline), *_function(pipeline)):
+    """Create a task's alarms.
+
+    Each lane has an alarm for dead letters and one for the age of its oldest job. The function has alarms for errors,
+    for throttles and for invocations near the timeout.
+    """
+    for settings in (*_lane_alarms(pipeline), *_function_alarms(pipeline)):
         alarm = cloudwatch.Alarm(
             pipeline,
-            f"{watch.name}Alarm",
-            alarm_description=f"Task {pipeline.task}: {watch.meaning}",
-            metric=watch.metric,
-            threshold=watch.threshold,
-            evaluation_periods=watch.periods,
+            f"{settings.name}Alarm",
+            alarm_description=f"Task {pipeline.task}: {settings.meaning}",
+            metric=settings.metric,
+            threshold=settings.threshold,
+            evaluation_periods=settings.periods,
             comparison_operator=cloudwatch.ComparisonOperator.GREATER_THAN_OR_EQUAL_TO_THRESHOLD,
-            treat_missing_data=cloudwatch.TreatMissingData.NOT_BREACHING,  # an idle queue reports nothing
+            treat_missing_data=cloudwatch.TreatMissingData.NOT_BREACHING,  # an idle queue reports no data
         )
         alarm.add_alarm_action(actions.SnsAction(topic))
-        if watch.tells_end:
+        if settings.notify_end:
             alarm.add_ok_action(actions.SnsAction(topic))
 
 
-def patience(settings: Settings) -> int:
-    """Return how many seconds old a job may be in its queue before somebody should look.
+def longest_wait(settings: Settings) -> int:
+    """Return the age in seconds from which the oldest job in a queue needs attention.
 
-    A queue holds what is delayed up to 15 minutes, what waits for its next attempt, and what a crashed worker left
-    until its visibility timeout; twice that sum is no longer any one of them.
+    Three kinds of messages are old without a problem: a delayed message waits up to 15 minutes, a failed attempt waits
+    for its backoff, and the message of a crashed worker waits for its visibility timeout. The result is twice the sum
+    of these times.
     """
     backoff = settings.retry.bound(settings.retry.max_attempts)
     return 2 * int(LONGEST_QUEUE_DELAY + backoff + visibility_timeout(settings).to_seconds())
 
 
-def _lanes(pipeline: TaskPipeline) -> Iterator[_Watch]:
+def _lane_alarms(pipeline: TaskPipeline) -> Iterator[_AlarmSettings]:
     for lane, queues in pipeline.lanes.items():
-        suffix, where = ("", "") if lane == DEFAULT_LANE else (lane.title().replace("_", ""), f" of lane {lane}")
-        yield _Watch(
+        suffix, of_lane = ("", "") if lane == DEFAULT_LANE else (lane.title().replace("_", ""), f" of lane {lane}")
+        yield _AlarmSettings(
             f"DeadLetters{suffix}",
-            # Not NumberOfMessagesSent: that one does not count what SQS itself moves to a dead-letter queue.
-            queues.dead_letters.metric_approximate_number_of_messages_visible(period=_WINDOW, statistic="max"),
+            # NumberOfMessagesSent would not do: it does not count messages that SQS moves to a dead-letter queue.
+            queues.dead_letters.metric_approximate_number_of_messages_visible(period=_PERIOD, statistic="max"),
             threshold=1,
             periods=1,
-            meaning=f"jobs failed for good and wait in the dead-letter queue{where}: see `offload dlq`",
-            tells_end=True,
+            meaning=f"jobs failed for good and wait in the dead-letter queue{of_lane}: see `offload dlq`",
+            notify_end=True,
         )
-        waiting = patience(pipeline.settings)
-        yield _Watch(
+        wait = longest_wait(pipeline.settings)
+        yield _AlarmSettings(
             f"OldestJob{suffix}",
-            queues.queue.metric_approximate_age_of_oldest_message(period=_WINDOW, statistic="max"),
-            threshold=waiting,
+            queues.queue.metric_approximate_age_of_oldest_message(period=_PERIOD, statistic="max"),
+            threshold=wait,
             periods=2,
-            meaning=f"the oldest job{where} has waited {text(waiting)}: too few workers, or none succeeds",
+            meaning=f"the oldest job{of_lane} has waited {text(wait)}: too few workers, or none succeeds",
         )
 
 
-def _function(pipeline: TaskPipeline) -> Iterator[_Watch]:
+def _function_alarms(pipeline: TaskPipeline) -> Iterator[_AlarmSettings]:
     function = pipeline.function
-    yield _Watch(
+    yield _AlarmSettings(
         "Errors",
-        function.metric_errors(period=_WINDOW, statistic="sum"),
+        function.metric_errors(period=_PERIOD, statistic="sum"),
         threshold=1,
         periods=1,
         meaning="a worker crashed, or ran into `timeout`",
     )
-    yield _Watch(
+    yield _AlarmSettings(
         "Throttles",
-        function.metric_throttles(period=_WINDOW, statistic="sum"),
+        function.metric_throttles(period=_PERIOD, statistic="sum"),
         threshold=1,
-        periods=3,  # pollers try a throttled batch again by themselves; lasting throttles are the account's limit
+        periods=3,  # Lambda repeats a throttled batch by itself; only a lasting throttle needs a person
         meaning="Lambda refuses to run the function: the account's concurrency is used up",
     )
-    yield _Watch(
+    yield _AlarmSettings(
         "NearTimeout",
-        function.metric_duration(period=_WINDOW, statistic="max"),
+        function.metric_duration(period=_PERIOD, statistic="max"),
         threshold=_NEAR_TIMEOUT * pipeline.settings.hard_limit * 1000,
         periods=1,
         meaning="an invocation took nine tenths of `timeout`",

@@ -1,16 +1,17 @@
-"""Bundles: what is uploaded as a function's code, one archive a task.
+"""Bundles: the code of the functions, one archive for each task.
 
-| in the archive      | from                                                                     |
-|---------------------|--------------------------------------------------------------------------|
-| `offload/`          | `shared/offload/` without faces, local mode and testing                  |
-| `functions/*.py`    | what the project's tasks share                                           |
-| `functions/<task>/` | the task, and each task its `enqueues` names, which it may thus import   |
-| packages            | the library's requirements and the tasks' `requirements.txt`, all pinned |
-|                     | by the root `requirements.txt`                                           |
-| `bundle.json`       | their versions                                                           |
+| in the archive      | from                                                                          |
+|---------------------|-------------------------------------------------------------------------------|
+| `offload/`          | the rooms of `shared/offload/` that run inside a function                     |
+| `functions/*.py`    | modules that the project's tasks share                                        |
+| `functions/<task>/` | the task, and the tasks in its `enqueues`, whose modules it may import        |
+| packages            | requirements of the library and of the tasks, in the versions that the root   |
+|                     | `requirements.txt` pins                                                       |
+| `bundle.json`       | the versions of the packages                                                  |
 
-AWS's own boto3 serves on AWS, unless a task's `requirements.txt` names `boto3`: pinned, it makes an archive five times
-as large. Local bundles always hold it, since the embedded engine's interpreter has none.
+On AWS a bundle uses the boto3 that Lambda provides, unless a task's `requirements.txt` names `boto3`. An archive with
+its own boto3 is five times as large. A local bundle always contains boto3, because the embedded engine's interpreter
+does not have it.
 """
 
 from __future__ import annotations
@@ -30,25 +31,25 @@ from infra.wheels import (
     compile_tree,
     keep_newest,
     library_requirements,
-    name_of,
+    package_name,
     read_pins,
     task_requirements,
 )
-from offload.core.registry import PACKAGE
+from offload.core.tasks.registry import PACKAGE
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
     from infra.targets import Target
 
-HOME = Path(__file__).resolve().parent.parent
-"""The repository: where the library, its requirements and the pins are."""
+REPOSITORY = Path(__file__).resolve().parent.parent
+"""The folder with the library, its requirements and the pinned versions."""
 
 ROOMS = ("aws", "client", "core", "runtime")
-"""Parts of the library that run inside a function."""
+"""Packages of the library that run inside a function."""
 
-_KEPT = 2
-"""Archives of a task that stay in the cache, newest first; another synth may be reading the last one."""
+_MOST_CACHED = 2
+"""Number of a task's archives that stay in the cache, the newest ones. Another synth may still read the older one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +58,7 @@ class Bundle:
 
     Attributes:
         path: The archive.
-        digest: Changes exactly when a source, a package version or the target changes.
+        digest: A hash that changes exactly when a source, a package version or the target changes.
     """
 
     path: Path
@@ -68,20 +69,27 @@ class Bundler:
     """Builds bundles for one target."""
 
     def __init__(
-        self, root: Path, target: Target, *, lock: Path = HOME / "requirements.txt", cache: Path | None = None
+        self, root: Path, target: Target, *, lock: Path = REPOSITORY / "requirements.txt", cache: Path | None = None
     ) -> None:
-        """Bundle the tasks under `root`; archives are kept under its `.offload/bundles`."""
+        """Prepare to bundle tasks; nothing is built.
+
+        Args:
+            root: Folder with the project's `functions/`.
+            target: The machine that the bundles are built for.
+            lock: File with the pinned versions of all packages.
+            cache: Folder for finished archives; None means `.offload/bundles` under `root`.
+        """
         self._root, self._target = root, target
         self._cache = (cache or root / ".offload" / "bundles") / target.tag
         self._wheels = Wheels(target, read_pins(lock), self._cache)
-        self._library = library_requirements(HOME / "pyproject.toml")
+        self._library = library_requirements(REPOSITORY / "pyproject.toml")
 
     def bundle(self, task: str, importable: Iterable[str] = ()) -> Bundle:
-        """Build a task's bundle, or find it built.
+        """Return a task's bundle, built now or found in the cache.
 
         Args:
-            task: Its name.
-            importable: Other tasks whose modules it may import.
+            task: The task's name.
+            importable: Other tasks whose modules the task may import.
 
         Raises:
             DefinitionError: A requirement cannot be installed.
@@ -94,31 +102,33 @@ class Bundler:
             digest.update(f"\0{name}\0".encode() + hashlib.sha256(sources[name].read_bytes()).digest())
         path = self._cache / f"{task}-{digest.hexdigest()[:16]}.zip"
         if path.is_file():
-            path.touch()  # it is in use again, so it is not forgotten next
+            path.touch()  # the newest archives stay in the cache, so an archive in use must look new
         else:
             self._build(path, packages, sources)
             built = self._cache.glob(f"{task}-*.zip")
-            # Another task's name may begin with this one's; only the digest has no hyphen and 16 characters.
-            keep_newest((old for old in built if len(old.stem) == len(task) + 17), _KEPT)
+            # The pattern also finds tasks whose names begin with this task's name. The length of the file name tells
+            # them apart: this task's archives have a hyphen and 16 characters of the digest after the name.
+            keep_newest((old for old in built if len(old.stem) == len(task) + 17), _MOST_CACHED)
         return Bundle(path, digest.hexdigest())
 
     def _requirements(self, folders: list[str]) -> list[str]:
         library = self._library
         if self._target.has_sdk:
-            library = [line for line in library if name_of(line) != "boto3"]
-        own = (task_requirements(self._root / PACKAGE / folder / "requirements.txt") for folder in folders)
-        return [*library, *(line for lines in own for line in lines)]
+            library = [line for line in library if package_name(line) != "boto3"]
+        of_tasks = (task_requirements(self._root / PACKAGE / folder / "requirements.txt") for folder in folders)
+        return [*library, *(line for lines in of_tasks for line in lines)]
 
     def _sources(self, folders: list[str]) -> Iterator[tuple[str, Path]]:
-        library = HOME / "shared" / "offload"
+        """Yield the name in the archive and the path of each source file."""
+        library = REPOSITORY / "shared" / "offload"
         yield "offload/__init__.py", library / "__init__.py"
         trees = [(library / room, f"offload/{room}") for room in ROOMS]
         trees += [(self._root / PACKAGE / folder, f"{PACKAGE}/{folder}") for folder in folders]
         for tree, name in trees:
             for path in tree.rglob("*"):
-                inner = path.relative_to(tree)
-                if path.is_file() and _ships(inner):
-                    yield f"{name}/{inner.as_posix()}", path
+                relative = path.relative_to(tree)
+                if path.is_file() and _belongs_in_bundle(relative):
+                    yield f"{name}/{relative.as_posix()}", path
         for path in (self._root / PACKAGE).glob("*.py"):
             yield f"{PACKAGE}/{path.name}", path
 
@@ -130,14 +140,14 @@ class Bundler:
                 copy.parent.mkdir(parents=True, exist_ok=True)
                 shutil.copyfile(source, copy)
             compile_tree(tree, self._target)
-            # The packages are compressed once; each task's archive begins as a copy of theirs.
+            # Each archive begins as a copy of the packages' archive, so that the packages are compressed only once.
             shutil.copyfile(packages, archive)
             with zipfile.ZipFile(archive, "a") as out:
                 add_tree(out, tree)
             archive.replace(path)
 
 
-def _ships(path: Path) -> bool:
+def _belongs_in_bundle(path: Path) -> bool:
     hidden = any(part.startswith(".") or part in ("__pycache__", "tests") for part in path.parts)
     return not (
         hidden

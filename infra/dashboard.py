@@ -1,4 +1,4 @@
-"""The dashboard: the whole stack at the top, then a row a task."""
+"""The dashboard: graphs of the whole stack at the top, then one row for each task."""
 
 from __future__ import annotations
 
@@ -19,15 +19,16 @@ if TYPE_CHECKING:
     from infra.task_pipeline import TaskPipeline
 
 _OUTCOMES = {"JobsSucceeded": "#2ca02c", "JobsRetried": "#ff7f0e", "JobsFailed": "#d62728"}
-_PERIOD = cdk.Duration.minutes(5)  # what SQS reports at no charge
+_PERIOD = cdk.Duration.minutes(5)  # the period of SQS's own metrics, which are free
 _QUARTER, _THIRD, _HALF = 6, 8, 12
+"""Widths of graphs; a dashboard has 24 columns."""
 
 
 class Dashboard(Construct):
-    """The stack's CloudWatch dashboard, of the stack's name and region."""
+    """The stack's CloudWatch dashboard, named after the stack and its region."""
 
     def __init__(self, scope: Construct, id: str, *, stage: Stage, pipelines: Sequence[TaskPipeline]) -> None:  # noqa: A002 - CDK's name
-        """Create it."""
+        """Create the dashboard."""
         super().__init__(scope, id)
         board = cloudwatch.Dashboard(
             self,
@@ -41,7 +42,7 @@ class Dashboard(Construct):
                 _graph(
                     title,
                     _THIRD,
-                    [job_metric(task.task, name, "sum", label=task.task) for task in pipelines],
+                    [job_metric(pipeline.task, name, "sum", label=pipeline.task) for pipeline in pipelines],
                     stacked=True,
                 )
                 for title, name in (
@@ -52,18 +53,18 @@ class Dashboard(Construct):
             )
         )
         board.add_widgets(
-            _graph("Waiting jobs", _HALF, [_waiting(task, task.task) for task in pipelines], stacked=True),
-            _graph("Dead letters", _HALF, [_dead(task, task.task) for task in pipelines], stacked=True),
+            _graph("Waiting jobs", _HALF, [_waiting(pipeline, pipeline.task) for pipeline in pipelines], stacked=True),
+            _graph("Dead letters", _HALF, [_dead(pipeline, pipeline.task) for pipeline in pipelines], stacked=True),
         )
-        for task in pipelines:
-            board.add_widgets(cloudwatch.TextWidget(markdown=f"## {task.task}", width=24, height=1))
-            board.add_widgets(*_row(task))
+        for pipeline in pipelines:
+            board.add_widgets(cloudwatch.TextWidget(markdown=f"## {pipeline.task}", width=24, height=1))
+            board.add_widgets(*_row(pipeline))
 
 
 def job_metric(
     task: str, name: str, statistic: str, *, label: str | None = None, color: str | None = None
 ) -> cloudwatch.Metric:
-    """Return a metric that workers emit for a task's jobs."""
+    """Return a metric that the workers of a task report."""
     return cloudwatch.Metric(
         namespace=METRICS,
         metric_name=name,
@@ -75,41 +76,30 @@ def job_metric(
     )
 
 
-def _row(task: TaskPipeline) -> list[cloudwatch.IWidget]:
+def _row(pipeline: TaskPipeline) -> list[cloudwatch.IWidget]:
     minute = cdk.Duration.minutes(1)
-    function = task.function
+    task, function = pipeline.task, pipeline.function
+    queues = [lane.queue for lane in pipeline.lanes.values()]
     return [
         _graph(
             "Outcomes",
             _QUARTER,
-            [job_metric(task.task, name, "sum", label=name, color=color) for name, color in _OUTCOMES.items()],
+            [job_metric(task, name, "sum", label=name, color=color) for name, color in _OUTCOMES.items()],
         ),
         _graph(
             "Milliseconds: running, and waiting in the queue",
             _QUARTER,
-            [job_metric(task.task, name, stat) for name in ("JobDuration", "QueueLatency") for stat in ("p50", "p95")],
+            [job_metric(task, name, stat) for name in ("JobDuration", "QueueLatency") for stat in ("p50", "p95")],
         ),
         _graph(
             "Queue",
             _QUARTER,
             [
-                _waiting(task, "waiting"),
-                _across(
-                    [lane.queue for lane in task.lanes.values()],
-                    "ApproximateNumberOfMessagesNotVisible",
-                    "SUM",
-                    label="in flight",
-                ),
-                _dead(task, "dead letters"),
+                _waiting(pipeline, "waiting"),
+                _over_queues(queues, "ApproximateNumberOfMessagesNotVisible", "SUM", label="in flight"),
+                _dead(pipeline, "dead letters"),
             ],
-            right=[
-                _across(
-                    [lane.queue for lane in task.lanes.values()],
-                    "ApproximateAgeOfOldestMessage",
-                    "MAX",
-                    label="oldest, seconds",
-                )
-            ],
+            right=[_over_queues(queues, "ApproximateAgeOfOldestMessage", "MAX", label="oldest, seconds")],
         ),
         _graph(
             "Function",
@@ -124,28 +114,29 @@ def _row(task: TaskPipeline) -> list[cloudwatch.IWidget]:
     ]
 
 
-def _waiting(task: TaskPipeline, label: str) -> cloudwatch.IMetric:
-    return _across(
-        [lane.queue for lane in task.lanes.values()], "ApproximateNumberOfMessagesVisible", "SUM", label=label
-    )
+def _waiting(pipeline: TaskPipeline, label: str) -> cloudwatch.IMetric:
+    queues = [lane.queue for lane in pipeline.lanes.values()]
+    return _over_queues(queues, "ApproximateNumberOfMessagesVisible", "SUM", label=label)
 
 
-def _dead(task: TaskPipeline, label: str) -> cloudwatch.IMetric:
-    queues = [lane.dead_letters for lane in task.lanes.values()]
-    return _across(queues, "ApproximateNumberOfMessagesVisible", "SUM", label=label)
+def _dead(pipeline: TaskPipeline, label: str) -> cloudwatch.IMetric:
+    queues = [lane.dead_letters for lane in pipeline.lanes.values()]
+    return _over_queues(queues, "ApproximateNumberOfMessagesVisible", "SUM", label=label)
 
 
-def _across(queues: Sequence[sqs.Queue], metric: str, total: str, *, label: str | None = None) -> cloudwatch.IMetric:
-    """Return a queue metric over a task's lanes; `total` is `SUM` or `MAX`."""
-    single = {
-        # Ids are unique over a whole graph, and an expression reads every metric of the graph that it does not name.
+def _over_queues(
+    queues: Sequence[sqs.Queue], metric: str, function: str, *, label: str | None = None
+) -> cloudwatch.IMetric:
+    """Return one metric over several queues of a task; `function` is `SUM` or `MAX`."""
+    metrics = {
+        # The ids of metrics must be unique within a graph.
         f"q{queue.node.addr[-8:]}_{metric}": queue.metric(metric, period=_PERIOD, statistic="max", label=label)
         for queue in queues
     }
-    if len(single) == 1:
-        return next(iter(single.values()))
+    if len(metrics) == 1:
+        return next(iter(metrics.values()))
     return cloudwatch.MathExpression(
-        expression=f"{total}([{', '.join(single)}])", using_metrics=single, period=_PERIOD, label=label
+        expression=f"{function}([{', '.join(metrics)}])", using_metrics=metrics, period=_PERIOD, label=label
     )
 
 

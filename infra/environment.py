@@ -1,4 +1,4 @@
-"""Environment variables of a function, within Lambda's limit."""
+"""The environment variables of a function, within Lambda's size limit."""
 
 from __future__ import annotations
 
@@ -11,56 +11,58 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from offload.core.manifest import Manifest
-    from offload.core.settings import Settings
+    from offload.core.tasks.settings import Settings
 
-LONGEST = 4096
-"""Bytes of names and values together."""
+MOST_BYTES = 4096
+"""Lambda's limit: bytes of all names and values together."""
 
 METRICS = "Offload"
 """CloudWatch namespace of the jobs' metrics; their dimension `service` is the task."""
 
 
-def build(task: str, settings: Settings, manifest: Manifest, reach: Iterable[str]) -> dict[str, str]:
-    """Return a function's environment.
+def build(task: str, settings: Settings, manifest: Manifest, enqueues: Iterable[str]) -> dict[str, str]:
+    """Return the environment of a task's function.
 
     Args:
-        task: Task name.
-        settings: Its settings.
-        manifest: The whole stack's.
-        reach: Tasks it may enqueue; the function's manifest holds these and itself alone.
+        task: Name of the task.
+        settings: Settings of the task.
+        manifest: Manifest of the whole stack.
+        enqueues: Names of the tasks that the task may enqueue. The function's manifest contains these tasks and the
+            task itself.
 
     Raises:
-        DefinitionError: It is over Lambda's limit, or the task's `environment` sets a name of ours.
+        DefinitionError: The environment is larger than Lambda allows, or the task's `environment` sets a variable that
+            the worker needs itself.
     """
-    known = {name: manifest.lanes(name) for name in sorted({task, *reach})}
-    part = replace(manifest, tasks=known)
-    ours = {
+    tasks = {name: manifest.tasks[name] for name in sorted({task, *enqueues})}
+    own_manifest = replace(manifest, tasks=tasks)
+    worker_variables = {
         "OFFLOAD_TASK": task,
-        "OFFLOAD_MANIFEST": part.dump(),
+        "OFFLOAD_MANIFEST": own_manifest.dump(),
         "OFFLOAD_MAX_RECEIVES": str(settings.max_receives),
         "POWERTOOLS_SERVICE_NAME": task,
         "POWERTOOLS_METRICS_NAMESPACE": METRICS,
         "POWERTOOLS_LOG_LEVEL": "INFO",
-        # The archive brings its bytecode and the file system is read-only: do not try to write more.
+        # The bundle contains bytecode already, and Python could not write more: the file system is read-only.
         "PYTHONDONTWRITEBYTECODE": "1",
     }
-    taken = sorted(set(ours) & set(settings.environment))
-    if taken:
-        raise DefinitionError(f"task {task!r}: environment sets {taken[0]}, which is the worker's own")
-    # Names that CloudFormation fills in later are counted at the longest they can become.
-    longest = {**ours, **settings.environment, "OFFLOAD_MANIFEST": _at_longest(part).dump()}
+    reserved = sorted(set(worker_variables) & set(settings.environment))
+    if reserved:
+        raise DefinitionError(f"task {task!r}: environment sets {reserved[0]}, which is reserved for the worker")
+    # CloudFormation fills in some names at the deployment, so the check uses the longest possible names.
+    longest = {**worker_variables, **settings.environment, "OFFLOAD_MANIFEST": _with_longest_names(own_manifest).dump()}
     size = sum(len(name.encode()) + len(value.encode()) for name, value in longest.items())
-    if size > LONGEST:
+    if size > MOST_BYTES:
         raise DefinitionError(
-            f"task {task!r}: its environment may take {size} bytes of Lambda's {LONGEST}: shorten `environment`, or "
-            f"name fewer tasks in `enqueues` (it reaches {len(known)})"
+            f"task {task!r}: its environment may take {size} bytes of Lambda's {MOST_BYTES}: shorten `environment`, or "
+            f"name fewer tasks in `enqueues` (its manifest contains {len(tasks)})"
         )
-    return {**ours, **settings.environment}
+    return {**worker_variables, **settings.environment}
 
 
-def _at_longest(manifest: Manifest) -> Manifest:
+def _with_longest_names(manifest: Manifest) -> Manifest:
     role = "arn:aws-us-gov:iam::" + "0" * 12 + ":role/" + "r" * 64
-    # CloudFormation names the table after stack and construct, with 13 characters of its own.
+    # CloudFormation builds the table's name from stack, construct and 13 characters of its own.
     return replace(
         manifest,
         account="0" * 12,

@@ -1,4 +1,4 @@
-"""The job table, and the bucket for payloads and results that do not fit in messages and records."""
+"""The job table, and the bucket for payloads and results that are too large for messages and records."""
 
 from __future__ import annotations
 
@@ -10,17 +10,17 @@ from aws_cdk import aws_s3 as s3
 from constructs import Construct
 
 from infra import nag
-from offload.core.jobs import RECORD_LIFE_DAYS
+from offload.core.jobs.record import RECORD_LIFE_DAYS
 from offload.core.manifest import INDEX
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from infra.stages import Stage
-    from offload.core.settings import Settings
+    from offload.core.tasks.settings import Settings
 
-LISTED = ["task", "state", "attempt", "max_attempts", "created_at", "updated_at", "next_at", "reason"]
-"""Attributes the index carries: what a list of jobs shows. Each one more makes every index write larger."""
+INDEX_ATTRIBUTES = ["task", "state", "attempt", "max_attempts", "created_at", "updated_at", "next_at", "reason"]
+"""Attributes of the index, which a list of jobs shows. Every further attribute makes each index write larger."""
 
 _DAY = 86_400
 
@@ -29,34 +29,35 @@ class JobTable(Construct):
     """The table of job records and the bucket beside it.
 
     Attributes:
-        table: Key `id`; index `by_state` holds only the jobs that can be listed.
-        bucket: `payloads/` and `results/<days>d/`.
+        table: The table. Its key is `id`; its index `by_state` contains only the jobs that can be listed.
+        bucket: The bucket, with the folders `payloads/` and `results/<days>d/`.
     """
 
     def __init__(self, scope: Construct, id: str, *, stage: Stage, tasks: Iterable[Settings]) -> None:  # noqa: A002 - CDK's name
-        """Create both."""
+        """Create the table and the bucket."""
         super().__init__(scope, id)
-        kept = cdk.RemovalPolicy.RETAIN if stage.keeps_data else cdk.RemovalPolicy.DESTROY
+        removal_policy = cdk.RemovalPolicy.RETAIN if stage.keeps_data else cdk.RemovalPolicy.DESTROY
         self.table = dynamodb.Table(
             self,
             "Jobs",
             partition_key=dynamodb.Attribute(name="id", type=dynamodb.AttributeType.STRING),
             billing_mode=dynamodb.BillingMode.PAY_PER_REQUEST,
-            # No `encryption`: DynamoDB encrypts every table with a key of its own, free; a KMS key bills requests.
+            # Without `encryption`, DynamoDB encrypts the table with its own key for free. A KMS key costs money per
+            # request.
             time_to_live_attribute="ttl",
             stream=dynamodb.StreamViewType.NEW_AND_OLD_IMAGES,
             point_in_time_recovery_specification=dynamodb.PointInTimeRecoverySpecification(
                 point_in_time_recovery_enabled=True
             ),
             deletion_protection=stage.keeps_data,
-            removal_policy=kept,
+            removal_policy=removal_policy,
         )
         self.table.add_global_secondary_index(
             index_name=INDEX,
             partition_key=dynamodb.Attribute(name="idx", type=dynamodb.AttributeType.STRING),
             sort_key=dynamodb.Attribute(name="idx_at", type=dynamodb.AttributeType.NUMBER),
             projection_type=dynamodb.ProjectionType.INCLUDE,
-            non_key_attributes=LISTED,
+            non_key_attributes=INDEX_ATTRIBUTES,
         )
         self.bucket = s3.Bucket(
             self,
@@ -66,38 +67,38 @@ class JobTable(Construct):
             enforce_ssl=True,
             object_ownership=s3.ObjectOwnership.BUCKET_OWNER_ENFORCED,
             lifecycle_rules=list(_lifecycle(tasks)),
-            removal_policy=kept,
+            removal_policy=removal_policy,
         )
-        nag.explain(
+        nag.acknowledge(
             self.bucket,
             "S1",
-            "Objects are single jobs' payloads and results, gone after their life. Only the stack's functions and the "
-            "account's operators reach them; CloudTrail data events say who did, where an audit asks for it",
+            "Each object is the payload or the result of one job and expires. Only the stack's functions and the "
+            "account's operators can read objects; CloudTrail data events show each access if an audit needs it",
         )
 
 
 def _lifecycle(tasks: Iterable[Settings]) -> list[s3.LifecycleRule]:
-    lives = sorted({days_of(settings) for settings in tasks})
+    result_lives = sorted({result_days(settings) for settings in tasks})
     return [
         s3.LifecycleRule(
             id="payloads",
             prefix="payloads/",
-            # A message may need its payload for as long as its job has a record.
+            # A job can run again for as long as it has a record, and then needs its payload.
             expiration=cdk.Duration.days(RECORD_LIFE_DAYS),
         ),
         *(
             s3.LifecycleRule(
                 id=f"results-{days}d",
                 prefix=f"results/{days}d/",
-                # S3 counts whole days from the write; the one more keeps the object until the last reader's hour.
+                # S3 counts in whole days, so one day more makes sure that an object outlives its result's last hour.
                 expiration=cdk.Duration.days(days + 1),
             )
-            for days in lives
+            for days in result_lives
         ),
         s3.LifecycleRule(id="uploads", abort_incomplete_multipart_upload_after=cdk.Duration.days(2)),
     ]
 
 
-def days_of(settings: Settings) -> int:
-    """Return a task's `result_ttl` in whole days, rounded up: the folder of its large results."""
+def result_days(settings: Settings) -> int:
+    """Return a task's `result_ttl` in whole days, rounded up: the number in the folder name of its large results."""
     return -(-int(settings.result_life) // _DAY)

@@ -1,4 +1,4 @@
-"""Queues of a task: each lane has its own, with a dead-letter queue of its own."""
+"""The queues of a task: each lane has a queue and a dead-letter queue."""
 
 from __future__ import annotations
 
@@ -12,42 +12,43 @@ from offload.core.errors import DefinitionError
 from offload.core.manifest import dead_letter_name, queue_name
 
 if TYPE_CHECKING:
-    from offload.core.settings import Settings
+    from offload.core.tasks.settings import Settings
 
 RETENTION = cdk.Duration.days(7)
-"""Longest a message waits: a week's outage of a task loses nothing. Every retry wait (at most 12 hours each) fits too:
-a worker that comes near the limit of receives sends the message anew, and its age begins again."""
+"""How long a message can wait, so that an outage of a week loses no message. Long retries fit too: a worker replaces a
+message by a copy before the message has used up its receives, and the copy's age begins anew."""
 
 DEAD_RETENTION = cdk.Duration.days(14)
-"""The longest SQS offers. It must exceed `RETENTION`: on a standard queue a message keeps its age when it moves, so
-one that failed in its last hour still has a week in which somebody can look at it."""
+"""The longest retention of SQS. It must be longer than `RETENTION`, because a message keeps its age when it moves to a
+dead-letter queue. So a message that fails in its last hour stays there for one more week."""
 
-_VISIBILITY_TIMEOUTS = 6
-"""AWS's advice for Lambda: room for the poller's own retries of a throttled batch. No batching window is added, as
-there is none."""
+_TIMEOUTS_HIDDEN = 6
+"""Function timeouts that a received message stays hidden. AWS advises six, so that Lambda can repeat a throttled batch.
+The advice adds the batching window, which the queues do not have."""
 
-_NAME_LONGEST = 80
+_LONGEST_NAME = 80
+"""Characters that SQS allows in a queue's name."""
 
 
 class Lane(Construct):
     """A queue and its dead-letter queue.
 
     Attributes:
-        queue: Where jobs wait.
-        dead_letters: Where they end after their last failure, and are redriven from.
+        queue: The queue in which the messages of jobs wait.
+        dead_letters: The queue for the messages of failed jobs, from which they can be redriven.
     """
 
     def __init__(self, scope: Construct, id: str, *, stack: str, task: str, settings: Settings, lane: str) -> None:  # noqa: A002 - CDK's name
-        """Create both.
+        """Create the queue and its dead-letter queue.
 
         Raises:
-            DefinitionError: Stack, task and lane make a name longer than SQS takes.
+            DefinitionError: Stack, task and lane make a name that is too long for SQS.
         """
         super().__init__(scope, id)
         name, dead_name = queue_name(stack, task, lane), dead_letter_name(stack, task, lane)
-        if len(dead_name) > _NAME_LONGEST:
+        if len(dead_name) > _LONGEST_NAME:
             raise DefinitionError(
-                f"queue name {dead_name!r} is over {_NAME_LONGEST} characters: shorten stack, task or lane"
+                f"queue name {dead_name!r} is over {_LONGEST_NAME} characters: shorten stack, task or lane"
             )
         source = cdk.Stack.of(self).format_arn(service="sqs", resource=name)
         self.dead_letters = sqs.Queue(
@@ -59,7 +60,7 @@ class Lane(Construct):
             enforce_ssl=True,
             redrive_allow_policy=sqs.RedriveAllowPolicy(
                 redrive_permission=sqs.RedrivePermission.BY_QUEUE,
-                # By name: the two queues would otherwise each wait for the other.
+                # The ARN is built from the name, because two queues that refer to each other cannot be created.
                 source_queues=[sqs.Queue.from_queue_arn(self, "Source", source)],
             ),
         )
@@ -77,4 +78,4 @@ class Lane(Construct):
 
 def visibility_timeout(settings: Settings) -> cdk.Duration:
     """Return how long a received message stays hidden."""
-    return cdk.Duration.seconds(_VISIBILITY_TIMEOUTS * settings.hard_limit)
+    return cdk.Duration.seconds(_TIMEOUTS_HIDDEN * settings.hard_limit)

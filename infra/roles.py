@@ -1,4 +1,4 @@
-"""What each function may call: exactly what the worker and its task call, on exactly their resources."""
+"""The role of each function: it allows exactly the calls of the worker and its task, on their own resources."""
 
 from __future__ import annotations
 
@@ -8,25 +8,26 @@ from typing import TYPE_CHECKING
 from aws_cdk import aws_iam as iam
 
 from infra import nag
-from infra.job_table import days_of
+from infra.job_table import result_days
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from constructs import Construct
 
-    from offload.core.settings import Allow, Settings
+    from offload.core.tasks.permissions import Allow
+    from offload.core.tasks.settings import Settings
 
 
 @dataclass(frozen=True, slots=True)
-class Surroundings:
-    """ARNs of what the functions share.
+class SharedResources:
+    """The resources that all functions of the stack share.
 
     Attributes:
-        table: Job table.
-        bucket: Bucket for payloads and results.
-        timer_role: Role of the one-time schedules.
-        timers: Pattern of the one-time schedules.
+        table: ARN of the job table.
+        bucket: ARN of the bucket for payloads and results.
+        timer_role: ARN of the role of one-time schedules.
+        timers: Pattern for the ARNs of one-time schedules.
         partition: AWS partition.
         region: AWS region.
         account: AWS account id.
@@ -41,67 +42,67 @@ class Surroundings:
     account: str
 
     def fill(self, text: str) -> str:
-        """Put this stack's ARNs and ids in the place of `{bucket}`, `{table}` and their kin."""
+        """Replace the placeholders `{bucket}`, `{table}`, `{partition}`, `{region}` and `{account}` in a text."""
         for name in ("bucket", "table", "partition", "region", "account"):
             text = text.replace(f"{{{name}}}", getattr(self, name))
         return text
 
 
 @dataclass(frozen=True, slots=True)
-class Reach:
-    """What one task's function touches.
+class TaskResources:
+    """The resources that one task's function uses, apart from those it shares.
 
     Attributes:
-        task: Its name.
-        settings: Its settings.
-        own: ARNs of its queues.
-        others: ARNs of the queues it may send to.
-        targets: Names of the tasks it may enqueue; `("*",)` stands for all.
-        logs: ARN of its log group, without a `:*`.
+        task: Name of the task.
+        settings: Settings of the task.
+        own_queues: ARNs of the task's queues.
+        other_queues: ARNs of the other queues that the function may send to.
+        enqueues: Names of the tasks that the function may enqueue; `("*",)` stands for all.
+        log_group: ARN of the function's log group, without `:*` at its end.
     """
 
     task: str
     settings: Settings
-    own: Sequence[str]
-    others: Sequence[str]
-    targets: Sequence[str]
-    logs: str
+    own_queues: Sequence[str]
+    other_queues: Sequence[str]
+    enqueues: Sequence[str]
+    log_group: str
 
 
-def function_role(scope: Construct, id: str, reach: Reach, around: Surroundings) -> iam.Role:  # noqa: A002 - CDK's name
+def function_role(scope: Construct, id: str, own: TaskResources, shared: SharedResources) -> iam.Role:  # noqa: A002 - CDK's name
     """Create the role of a task's function.
 
-    Not AWS's managed policy for Lambda: that one may write to every log group of the account.
+    The role does not use AWS's managed policy for Lambda, which allows writing to every log group of the account.
     """
-    own = [*_worker(reach, around), *_producer(reach, around)]
-    asked = [_statement(allow, around.fill) for allow in reach.settings.allow]
-    policies = {"worker": iam.PolicyDocument(statements=own)}
-    if asked:
-        policies["task"] = iam.PolicyDocument(statements=asked)
+    worker_statements = [*_for_worker(own, shared), *_for_producer(own, shared)]
+    task_statements = [_statement(allow, shared.fill) for allow in own.settings.allow]
+    policies = {"worker": iam.PolicyDocument(statements=worker_statements)}
+    if task_statements:
+        policies["task"] = iam.PolicyDocument(statements=task_statements)
     role = iam.Role(
         scope,
         id,
-        description=f"Function of task {reach.task}",
+        description=f"Function of task {own.task}",
         assumed_by=iam.ServicePrincipal("lambda.amazonaws.com"),
         inline_policies=policies,
     )
-    for statement in own:
-        reason = "One object, log stream or schedule a job, in a folder or group that is this stack's own"
-        nag.explain_wildcards(role, statement.resources, reason)
-    for statement in asked:
-        reason = f"Task {reach.task} asks for it in its settings' `allow`"
-        nag.explain_wildcards(role, statement.resources, reason)
-        nag.explain_wildcards(role, statement.actions, reason, kind="Action")
+    for statement in worker_statements:
+        reason = "Each job has its own object, log stream or schedule, in a folder or group of this stack"
+        nag.acknowledge_wildcards(role, statement.resources, reason)
+    for statement in task_statements:
+        reason = f"Task {own.task} asks for it with `allow` in its settings"
+        nag.acknowledge_wildcards(role, statement.resources, reason)
+        nag.acknowledge_wildcards(role, statement.actions, reason, kind="Action")
     return role
 
 
-def _worker(reach: Reach, around: Surroundings) -> list[iam.PolicyStatement]:
-    # A large result's folder names its life, by which the bucket's lifecycle finds it.
-    results = f"{around.bucket}/results/{days_of(reach.settings)}d/{reach.task}/*"
+def _for_worker(own: TaskResources, shared: SharedResources) -> list[iam.PolicyStatement]:
+    # The folder of a large result names the result's life, because the bucket's lifecycle rules go by folder.
+    results = f"{shared.bucket}/results/{result_days(own.settings)}d/{own.task}/*"
     return [
-        _allow(["logs:CreateLogStream", "logs:PutLogEvents"], [f"{reach.logs}:log-stream:*"]),
-        # Receive, delete and attributes are the event source mapping's; the worker changes visibility, and sends
-        # a message anew that comes near the limit of receives.
+        _allow(["logs:CreateLogStream", "logs:PutLogEvents"], [f"{own.log_group}:log-stream:*"]),
+        # The event source mapping receives, deletes and reads attributes with this role. The worker itself changes the
+        # visibility of messages, and sends a copy of a message that has nearly used up its receives.
         _allow(
             [
                 "sqs:ReceiveMessage",
@@ -110,31 +111,32 @@ def _worker(reach: Reach, around: Surroundings) -> list[iam.PolicyStatement]:
                 "sqs:ChangeMessageVisibility",
                 "sqs:SendMessage",
             ],
-            reach.own,
+            own.own_queues,
         ),
-        _allow(["dynamodb:GetItem", "dynamodb:UpdateItem"], [around.table]),
-        _allow(["s3:GetObject"], [f"{around.bucket}/payloads/{reach.task}/*"]),
+        _allow(["dynamodb:GetItem", "dynamodb:UpdateItem"], [shared.table]),
+        _allow(["s3:GetObject"], [f"{shared.bucket}/payloads/{own.task}/*"]),
         _allow(["s3:PutObject"], [results]),
     ]
 
 
-def _producer(reach: Reach, around: Surroundings) -> list[iam.PolicyStatement]:
-    if not reach.targets:
+def _for_producer(own: TaskResources, shared: SharedResources) -> list[iam.PolicyStatement]:
+    if not own.enqueues:
         return []
-    folders = [f"{around.bucket}/payloads/{target}{'/*' if target != '*' else ''}" for target in reach.targets]
+    folders = [f"{shared.bucket}/payloads/{task}{'/*' if task != '*' else ''}" for task in own.enqueues]
     statements = [_allow(["s3:PutObject"], folders)]
-    if reach.others:
-        statements.append(_allow(["sqs:SendMessage"], reach.others))
-    if reach.settings.enqueues:
-        # Follow-ups leave at once; only a task's own code asks for delays that need a timer, or reads others' results.
-        read = [name for name in reach.settings.enqueues if name != "*"]
-        results = [f"{around.bucket}/results/*/{name}/*" for name in read] or [f"{around.bucket}/results/*"]
+    if own.other_queues:
+        statements.append(_allow(["sqs:SendMessage"], own.other_queues))
+    if own.settings.enqueues:
+        # Timers are for long delays, and results of other jobs are read by handles: both only in the task's own code.
+        # A follow-up has no delay, and nobody waits for its result.
+        named = [task for task in own.settings.enqueues if task != "*"]
+        results = [f"{shared.bucket}/results/*/{task}/*" for task in named] or [f"{shared.bucket}/results/*"]
         statements += [
             _allow(["s3:GetObject"], results),
-            _allow(["scheduler:CreateSchedule"], [around.timers]),
+            _allow(["scheduler:CreateSchedule"], [shared.timers]),
             _allow(
                 ["iam:PassRole"],
-                [around.timer_role],
+                [shared.timer_role],
                 {"StringEquals": {"iam:PassedToService": "scheduler.amazonaws.com"}},
             ),
         ]
@@ -160,4 +162,4 @@ def _filled(conditions: dict[str, dict[str, object]] | None, fill: Callable[[str
             return fill(value)
         return [filled(item) for item in value] if isinstance(value, list | tuple) else value
 
-    return {test: {key: filled(value) for key, value in keys.items()} for test, keys in conditions.items()}
+    return {operator: {key: filled(value) for key, value in keys.items()} for operator, keys in conditions.items()}

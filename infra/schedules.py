@@ -1,6 +1,6 @@
-"""Static schedules: EventBridge rules, and EventBridge Scheduler where a rule cannot serve.
+"""The schedules of tasks: EventBridge rules, or EventBridge Scheduler for a schedule that a rule cannot represent.
 
-The message's job id follows from task, schedule and tick, so a tick that is delivered twice makes one job.
+The job id consists of task, schedule and tick, so a tick that is delivered twice makes one job.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from aws_cdk import aws_iam as iam
 from aws_cdk import aws_scheduler as scheduler
 
 from offload.core.errors import DefinitionError
-from offload.core.messages import VERSION
+from offload.core.messages.message import VERSION
 
 if TYPE_CHECKING:
     from aws_cdk import aws_sqs as sqs
@@ -22,40 +22,46 @@ if TYPE_CHECKING:
     from infra.timers import Timers
     from offload.core.schedules import Schedule
 
-_TEMPLATE_LONGEST = 8192
+_LONGEST_TEMPLATE = 8192
+"""Characters that EventBridge allows in the template of a rule's input."""
+
 _UTC = ("UTC", "Etc/UTC")
-_SPECIAL = set("<>\\")
+_SPECIAL_CHARACTERS = set("<>\\")
+"""Characters that have a meaning in the template of a rule's input."""
 
 
 def add_schedule(
-    scope: Construct, task: str, index: int, schedule: Schedule, *, queue: sqs.Queue, timers: Timers, zones: bool
+    scope: Construct, task: str, index: int, schedule: Schedule, *, queue: sqs.Queue, timers: Timers, rules_alone: bool
 ) -> None:
-    """Send a job to `queue` at every tick.
+    """Send a message to `queue` at every tick.
 
-    Rules are free but know only UTC, and their templates give `<`, `>` and backslashes meanings of their own. A
-    schedule with another time zone, or with one of those in its payload, is therefore a Scheduler schedule, whose
-    input is taken as it is (the first 14 million ticks a month are free there too).
+    EventBridge rules are free. But rules know only UTC, and the characters `<`, `>` and backslash have a meaning in
+    their templates. A schedule with another time zone, or with such a character in its payload, therefore becomes a
+    schedule of EventBridge Scheduler, which sends its input unchanged. There the first 14 million ticks a month are
+    free.
 
     Args:
-        scope: Where the schedule belongs.
-        task: Task name.
+        scope: Construct that the schedule belongs to.
+        task: Name of the task.
         index: Position in the task's `schedules`; part of the job id.
-        schedule: When, and with which payload.
-        queue: Where to.
-        timers: Group and role of Scheduler schedules.
-        zones: False reads zoned times as UTC: the embedded engine's Scheduler knows no zones and fills no tick time in.
+        schedule: The times and the payload.
+        queue: The queue to send to.
+        timers: Group and role of schedules in EventBridge Scheduler.
+        rules_alone: Use a rule for every schedule, and read every time as UTC. The embedded engine needs this: its
+            Scheduler knows no time zones, and does not fill the time of the tick into the input.
 
     Raises:
         DefinitionError: The payload is too large for a rule.
     """
-    zone = getattr(schedule, "timezone", "UTC")
-    if zones and (zone not in _UTC or _SPECIAL & set(_written(schedule.payload))):
-        _zoned(scope, task, index, schedule, zone=zone, queue=queue, timers=timers)
+    timezone = getattr(schedule, "timezone", "UTC")
+    needs_scheduler = timezone not in _UTC or bool(_SPECIAL_CHARACTERS & set(_compact(schedule.payload)))
+    if needs_scheduler and not rules_alone:
+        _add_to_scheduler(scope, task, index, schedule, timezone=timezone, queue=queue, timers=timers)
     else:
-        _rule(scope, task, index, schedule, queue=queue)
+        _add_rule(scope, task, index, schedule, queue=queue)
 
 
-def _written(value: Any) -> str:
+def _compact(value: Any) -> str:
     return json.dumps(value, separators=(",", ":"), ensure_ascii=False)
 
 
@@ -69,14 +75,14 @@ def _message(task: str, index: int, schedule: Schedule, tick: str) -> dict[str, 
     }
 
 
-def _rule(scope: Construct, task: str, index: int, schedule: Schedule, *, queue: sqs.Queue) -> None:
-    template = _written(_message(task, index, schedule, "@tick@"))
-    # Only the embedded engine, which has no literal inputs to offer, gets here with a `<` in the payload.
+def _add_rule(scope: Construct, task: str, index: int, schedule: Schedule, *, queue: sqs.Queue) -> None:
+    template = _compact(_message(task, index, schedule, "@tick@"))
+    # With `rules_alone`, the payload may contain a `<`, which would begin a placeholder.
     template = template.replace("<", "\\u003c").replace("@tick@", "<time>", 2)
-    if len(template) > _TEMPLATE_LONGEST:
+    if len(template) > _LONGEST_TEMPLATE:
         raise DefinitionError(
             f"task {task!r}: the payload of schedule {index} makes a message of {len(template)} characters; "
-            f"EventBridge takes {_TEMPLATE_LONGEST}"
+            f"EventBridge takes {_LONGEST_TEMPLATE}"
         )
     rule = events.CfnRule(
         scope,
@@ -104,8 +110,8 @@ def _rule(scope: Construct, task: str, index: int, schedule: Schedule, *, queue:
     )
 
 
-def _zoned(
-    scope: Construct, task: str, index: int, schedule: Schedule, *, zone: str, queue: sqs.Queue, timers: Timers
+def _add_to_scheduler(
+    scope: Construct, task: str, index: int, schedule: Schedule, *, timezone: str, queue: sqs.Queue, timers: Timers
 ) -> None:
     message = _message(task, index, schedule, "<aws.scheduler.scheduled-time>")
     scheduler.CfnSchedule(
@@ -114,12 +120,12 @@ def _zoned(
         description=f"Task {task}, schedule {index}",
         group_name=timers.group,
         schedule_expression=schedule.aws_expression(),
-        schedule_expression_timezone=zone,
+        schedule_expression_timezone=timezone,
         state="ENABLED" if schedule.enabled else "DISABLED",
         flexible_time_window=scheduler.CfnSchedule.FlexibleTimeWindowProperty(mode="OFF"),
         target=scheduler.CfnSchedule.TargetProperty(
             arn=queue.queue_arn,
             role_arn=timers.role.role_arn,
-            input=_written(message),
+            input=_compact(message),
         ),
     ).node.add_dependency(timers)

@@ -1,4 +1,4 @@
-"""The stack: everything of one Offload deployment."""
+"""The CDK stack of one Offload deployment."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from infra import targets
 from infra.alarms import AlarmTopic, add_alarms
 from infra.bundles import Bundler
 from infra.dashboard import Dashboard
+from infra.enqueueing import may_enqueue
 from infra.job_table import JobTable
-from infra.reach import reachable
-from infra.roles import Surroundings
+from infra.roles import SharedResources
 from infra.task_pipeline import Plan, TaskPipeline
 from infra.timers import Timers
 from offload.core.errors import DefinitionError
 from offload.core.manifest import Manifest, parameter_name, queue_name
-from offload.core.registry import discover
+from offload.core.tasks.registry import discover
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -29,49 +29,49 @@ if TYPE_CHECKING:
 
 
 class OffloadStack(cdk.Stack):
-    """One deployment.
+    """One deployment of Offload.
 
-    It names no account or region: those are the deployer's, and synth looks nothing up.
+    The stack names no account and no region, so that synth needs no credentials. Whoever deploys the stack chooses
+    both.
 
     Attributes:
-        pipelines: The tasks as deployed, by name.
-        jobs: Table and bucket.
+        pipelines: The resources of each task, by task name.
+        jobs: The job table and its bucket.
     """
 
     def __init__(self, scope: Construct, id: str, *, root: Path, stage: Stage, bundler: Bundler | None = None) -> None:  # noqa: A002 - CDK's name
-        """Create everything.
+        """Create all resources.
 
         Args:
             scope: The app.
             id: Construct id.
             root: Folder with the project's `functions/`.
             stage: The stage.
-            bundler: Builds the functions' code; None takes the stage's own.
+            bundler: Builds the code of the functions; None means a bundler for the stage's target.
 
         Raises:
-            DefinitionError: A task or a setting is wrong; names it.
+            DefinitionError: A task or a setting is wrong. The message names it.
         """
         super().__init__(scope, id, stack_name=stage.stack, description="Offload: background tasks")
-        # CDK makes a function wait for its role twice over; cfn-lint calls the second time redundant, which it is.
+        # CDK makes a function depend on its role twice. cfn-lint reports the redundant dependency, which is harmless.
         self.template_options.metadata = {"cfn-lint": {"config": {"ignore_checks": ["W3005"]}}}
         settings = {name: task.settings for name, task in discover(root).items()}
         if not settings:
             raise DefinitionError(f"no tasks under {root}: write functions/<name>/handler.py")
         for name in settings:
-            reachable(name, settings)
+            may_enqueue(name, settings)  # raises an error when a setting names a task that does not exist
         target = targets.choose(stage)
         if target.interpreter is None:
             cdk.Annotations.of(self).add_warning_v2(
                 "offload:no-bytecode",
-                f"No Python {target.python} on this machine: bundles carry no bytecode, and cold starts take two to "
-                f"three times as long. Install it, or deploy with -c python=VERSION of one you have.",
+                f"No Python {target.python} on this machine: bundles contain no bytecode, and cold starts take two to "
+                f"three times as long. Install this Python, or deploy with -c python=VERSION of one you have.",
             )
         self.jobs = JobTable(self, "State", stage=stage, tasks=settings.values())
-        lanes = {name: list(own.priorities) for name, own in settings.items()}
         queues = [
             self.format_arn(service="sqs", resource=queue_name(stage.stack, name, lane))
-            for name in lanes
-            for lane in lanes[name]
+            for name, task_settings in settings.items()
+            for lane in task_settings.priorities
         ]
         timers = Timers(self, "Timers", stack=stage.stack, queues=queues)
         manifest = Manifest(
@@ -80,7 +80,7 @@ class OffloadStack(cdk.Stack):
             region=self.region,
             table=self.jobs.table.table_name,
             bucket=self.jobs.bucket.bucket_name,
-            tasks=lanes,
+            tasks={name: task_settings.for_producers() for name, task_settings in settings.items()},
             timers={"group": timers.group, "role": timers.role.role_arn},
         )
         plan = Plan(
@@ -89,7 +89,7 @@ class OffloadStack(cdk.Stack):
             bundler=bundler or Bundler(root, target),
             settings=settings,
             manifest=manifest,
-            around=Surroundings(
+            shared=SharedResources(
                 table=self.jobs.table.table_arn,
                 bucket=self.jobs.bucket.bucket_arn,
                 timer_role=timers.role.role_arn,
@@ -109,9 +109,10 @@ class OffloadStack(cdk.Stack):
             self,
             "Manifest",
             parameter_name=parameter_name(stage.stack),
-            description="What this stack is made of; clients read it",
+            description="The tasks and resources of this stack; clients read it",
             string_value=manifest.dump(),
-            # Free up to 4 KB, which some forty tasks fill; beyond, AWS makes it an advanced parameter at $0.05 a month.
+            # A parameter is free up to 4 KB, enough for about forty tasks. A larger one becomes an advanced parameter,
+            # which costs $0.05 a month.
             tier=ssm.ParameterTier.INTELLIGENT_TIERING,
         )
         cdk.CfnOutput(self, "ManifestParameter", value=parameter.parameter_name)

@@ -1,4 +1,4 @@
-"""Stages: where a stack stands, and what differs there. Chosen with `-c stage=NAME`."""
+"""The stages of a stack, such as `dev` and `prod`, and their different settings. `-c stage=NAME` selects a stage."""
 
 from __future__ import annotations
 
@@ -22,13 +22,13 @@ class Stage:
 
     Attributes:
         name: `dev`, `prod` or `local`.
-        log_days: Days function logs are kept; a period CloudWatch offers.
+        log_days: Days that function logs are kept; one of the periods that CloudWatch offers.
         keeps_data: True keeps table, bucket and logs when the stack is deleted, and protects the table from deletion.
-            Otherwise they go with the stack; a bucket must be emptied first.
+            False deletes them with the stack; the bucket must be emptied first.
         on_host: True builds functions for this machine's Python and processor, for the embedded engine.
-        stack: Name of the stack; queues and functions are named after it.
-        python: Python version of the functions, such as `3.13`; None chooses (see `infra.targets`).
-        alarm_email: Address that alarms are mailed to, after it confirmed the subscription; None mails nobody.
+        stack: Name of the stack, with which the names of queues and functions begin.
+        python: Python version of the functions, such as `3.13`; None for the choice of `infra.targets`.
+        alarm_email: Address that gets alarms by mail after it has confirmed the subscription; None for no mail.
     """
 
     name: str
@@ -41,9 +41,9 @@ class Stage:
 
 
 STAGES = (
-    # A job's record lives 35 days; logs of a development stack are seldom read after two weeks.
+    # Logs of a development stack are seldom read after two weeks.
     Stage("dev", log_days=14),
-    # Three months: long enough to compare with the last quarter, and past every message's and record's life.
+    # Three months are longer than the life of every message and record, and allow a comparison with the last quarter.
     Stage("prod", log_days=90, keeps_data=True),
     Stage("local", log_days=1, on_host=True),
 )
@@ -56,23 +56,25 @@ def choose(context: Callable[[str], object]) -> Stage:
         context: Returns a context value or None, such as `app.node.try_get_context`.
 
     Raises:
-        DefinitionError: A value is wrong; names it and what it takes.
+        DefinitionError: A value is wrong. The message names the value and the allowed ones.
     """
     name = context("stage") or "dev"
-    found = [stage for stage in STAGES if stage.name == name]
-    if not found:
+    stage = next((stage for stage in STAGES if stage.name == name), None)
+    if stage is None:
         raise DefinitionError(f"stage={name!r}: choose from {', '.join(stage.name for stage in STAGES)}")
     stack = context("stack") or DEFAULT_STACK
     if not isinstance(stack, str) or not _STACK.fullmatch(stack):
-        raise DefinitionError(f"stack={stack!r}: lower-case letters, digits and hyphens, a letter first, at most 30")
+        raise DefinitionError(
+            f"stack={stack!r} must be 1 to 30 lower-case letters, digits and hyphens, beginning with a letter"
+        )
     email = context("alarm_email") or None
     if email is not None and not (isinstance(email, str) and _ADDRESS.fullmatch(email)):
         raise DefinitionError(f"alarm_email={email!r} is not an e-mail address")
     python = context("python")
     return replace(
-        found[0],
+        stage,
         stack=stack,
         python=None if python is None else str(python),
         # The embedded engine sends no mail.
-        alarm_email=None if found[0].on_host else email,
+        alarm_email=None if stage.on_host else email,
     )

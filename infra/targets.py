@@ -1,4 +1,4 @@
-"""The machine a function runs on: its Python, its processor, and which wheels fit it."""
+"""The machine that functions run on: its Python, its processor, and the wheels that fit it."""
 
 from __future__ import annotations
 
@@ -19,31 +19,32 @@ if TYPE_CHECKING:
     from infra.stages import Stage
 
 FALLBACK = "3.13"
-"""Python on AWS when the interpreter at hand is not one of Lambda's."""
+"""Python version on AWS when Lambda does not offer the version of this interpreter."""
 
 _GLIBC_2_34 = "aarch64-manylinux_2_34"
 _PLATFORMS = {
-    # Amazon Linux 2: glibc 2.26. Wheels have no step between 2.17 and 2.28, and several packages build for 2.28 only.
+    # Amazon Linux 2 has glibc 2.26. Wheels are built for 2.17 or for 2.28, and several packages only for 2.28.
     "3.11": "aarch64-manylinux_2_17",
-    # Amazon Linux 2023: glibc 2.34.
+    # Amazon Linux 2023 has glibc 2.34.
     "3.12": _GLIBC_2_34,
     "3.13": _GLIBC_2_34,
     "3.14": _GLIBC_2_34,
 }
-_TELL = "import sys, importlib.util as u; print('%d.%d' % sys.version_info[:2], u.MAGIC_NUMBER.hex())"
+_VERSION_SCRIPT = "import sys, importlib.util as u; print('%d.%d' % sys.version_info[:2], u.MAGIC_NUMBER.hex())"
 
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """Where bundles run.
+    """The machine that a bundle is built for.
 
     Attributes:
-        python: Version, such as `3.13`.
+        python: Python version, such as `3.13`.
         machine: `arm64` or `x86_64`.
-        wheels: uv's name of the platform; None is this machine.
-        has_sdk: True when boto3 is there already.
-        interpreter: Python of that version on this machine, which precompiles; None when there is none.
-        bytecode: Magic number of its bytecode, in hexadecimal; empty without an interpreter.
+        wheels: uv's name of the platform; None means this machine.
+        has_sdk: True when the machine has boto3 already.
+        interpreter: An interpreter of this version on this machine, which compiles the bytecode; None when there is
+            none.
+        bytecode: Magic number of the interpreter's bytecode, in hexadecimal; empty without an interpreter.
     """
 
     python: str
@@ -62,36 +63,40 @@ class Target:
 def choose(stage: Stage) -> Target:
     """Choose the target of a stage.
 
-    Local stages take this interpreter, since the embedded engine runs functions on its own, which is the same. On AWS
-    it is arm64 (a fifth cheaper for the same work) and `-c python=…`; without that, this interpreter's version, so that
-    what was tested is what runs. Python 3.11 is passed over unless asked for: Lambda's image of it is Amazon Linux 2,
-    whose glibc is too old for current wheels (Pillow, for one).
+    A local stage uses the version of this interpreter, because the embedded engine runs functions on the same version.
+
+    On AWS the processor is arm64, which costs a fifth less for the same work. `-c python=VERSION` sets the Python
+    version. By default functions run on the version of this interpreter, because they were tested on it. Python 3.11 is
+    never the default: Lambda runs 3.11 on Amazon Linux 2, whose glibc is too old for current wheels of some packages,
+    such as Pillow.
 
     Raises:
-        DefinitionError: Lambda has no such Python.
+        DefinitionError: Lambda does not offer this Python version.
     """
-    here = f"{sys.version_info.major}.{sys.version_info.minor}"
+    own_version = f"{sys.version_info.major}.{sys.version_info.minor}"
     if stage.on_host:
         machine = "arm64" if platform.machine().lower() in ("arm64", "aarch64") else "x86_64"
-        return Target(here, machine, None, has_sdk=False, interpreter=sys.executable, bytecode=_ask(sys.executable)[1])
-    python = stage.python or (here if here in _PLATFORMS and here != "3.11" else FALLBACK)
+        bytecode = _version_and_bytecode(sys.executable)[1]
+        return Target(own_version, machine, None, has_sdk=False, interpreter=sys.executable, bytecode=bytecode)
+    python = stage.python or (own_version if own_version in _PLATFORMS and own_version != "3.11" else FALLBACK)
     if python not in _PLATFORMS:
         raise DefinitionError(f"python={python!r}: Lambda has {', '.join(_PLATFORMS)}")
-    interpreter, bytecode = _find(python)
+    interpreter, bytecode = _find_interpreter(python)
     return Target(python, "arm64", _PLATFORMS[python], has_sdk=True, interpreter=interpreter, bytecode=bytecode)
 
 
-def _find(python: str) -> tuple[str | None, str]:
-    """Find an interpreter of a version: this one, on the path, or where pyenv and uv keep theirs."""
+def _find_interpreter(python: str) -> tuple[str | None, str]:
+    """Return an interpreter of a version and the magic number of its bytecode; None and an empty text without one."""
     for candidate in _candidates(python):
-        # A pyenv shim is on the path whether or not it works, so each one is asked.
-        version, bytecode = _ask(candidate)
+        # Every candidate is run, because a pyenv shim can be on the path without an interpreter behind it.
+        version, bytecode = _version_and_bytecode(candidate)
         if version == python:
             return candidate, bytecode
     return None, ""
 
 
 def _candidates(python: str) -> Iterator[str]:
+    """Yield this interpreter, the one on the path, and those that pyenv and uv have installed."""
     yield sys.executable
     found = shutil.which(f"python{python}")
     if found:
@@ -103,10 +108,12 @@ def _candidates(python: str) -> Iterator[str]:
             yield str(home / "bin" / "python3")
 
 
-def _ask(interpreter: str) -> tuple[str, str]:
+def _version_and_bytecode(interpreter: str) -> tuple[str, str]:
+    """Run an interpreter and return its version and the magic number of its bytecode; empty texts when it fails."""
+    command = [interpreter, "-I", "-c", _VERSION_SCRIPT]
     try:
-        answer = subprocess.run(  # noqa: S603 - an interpreter of this machine, and our own line of code
-            [interpreter, "-I", "-c", _TELL], capture_output=True, text=True, check=True, timeout=30
+        answer = subprocess.run(  # noqa: S603 - an interpreter of this machine runs a fixed line of code
+            command, capture_output=True, text=True, check=True, timeout=30
         )
     except (OSError, subprocess.SubprocessError):
         return "", ""

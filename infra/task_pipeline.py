@@ -1,4 +1,4 @@
-"""One task type: its queues, its function, the mappings between them, its log group, role and schedules."""
+"""The resources of one task: queues, function, event source mappings, log group, role and schedules."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from aws_cdk import aws_logs as logs
 from constructs import Construct
 
 from infra import environment, nag
+from infra.enqueueing import may_enqueue, may_import
 from infra.queues import Lane
-from infra.reach import importable, reachable
-from infra.roles import Reach, function_role
+from infra.roles import TaskResources, function_role
 from infra.schedules import add_schedule
 from offload.core.errors import DefinitionError
 from offload.core.manifest import DEFAULT_LANE, Manifest, queue_name
@@ -22,28 +22,29 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from infra.bundles import Bundler
-    from infra.roles import Surroundings
+    from infra.roles import SharedResources
     from infra.stages import Stage
     from infra.targets import Target
     from infra.timers import Timers
-    from offload.core.settings import Settings
+    from offload.core.tasks.settings import Settings
 
 HANDLER = "offload.runtime.entry.handler"
 
-_FUNCTION_LONGEST = 64
+_LONGEST_NAME = 64
+"""Characters that Lambda allows in a function's name."""
 
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """What every task's pipeline is built from.
+    """The common parts of all tasks' pipelines.
 
     Attributes:
         stage: The stage.
-        target: Where functions run.
-        bundler: Builds their code.
-        settings: Every task's settings.
-        manifest: The whole stack's.
-        around: What the functions share.
+        target: The machine that functions run on.
+        bundler: Builds the code of functions.
+        settings: Settings of all tasks, by name.
+        manifest: Manifest of the whole stack.
+        shared: Resources that the functions share.
         timers: Group and role of one-time schedules.
     """
 
@@ -52,25 +53,25 @@ class Plan:
     bundler: Bundler
     settings: Mapping[str, Settings]
     manifest: Manifest
-    around: Surroundings
+    shared: SharedResources
     timers: Timers
 
 
 class TaskPipeline(Construct):
-    """A task as deployed.
+    """The resources of one task.
 
     Attributes:
-        task: Its name.
-        settings: Its settings.
-        lanes: Queues by lane.
-        function: The worker.
+        task: Name of the task.
+        settings: Settings of the task.
+        lanes: The queues of each lane, by lane.
+        function: The Lambda function with the worker.
     """
 
     def __init__(self, scope: Construct, id: str, *, task: str, plan: Plan) -> None:  # noqa: A002 - CDK's name
-        """Create everything of one task.
+        """Create all resources of one task.
 
         Raises:
-            DefinitionError: A name or the environment is too long, or a task it names does not exist.
+            DefinitionError: A name or the environment is too long, or a setting names a task that does not exist.
         """
         super().__init__(scope, id)
         self.task, self.settings = task, plan.settings[task]
@@ -79,8 +80,7 @@ class TaskPipeline(Construct):
             lane: Lane(self, f"Lane{_title(lane)}", stack=stack, task=task, settings=self.settings, lane=lane)
             for lane in self.settings.priorities
         }
-        targets = reachable(task, plan.settings)
-        self.function = self._function(plan, targets)
+        self.function = self._function(plan, may_enqueue(task, plan.settings))
         for lane, queues in self.lanes.items():
             lambda_.EventSourceMapping(
                 self,
@@ -88,10 +88,10 @@ class TaskPipeline(Construct):
                 target=self.function,
                 event_source_arn=queues.queue.queue_arn,
                 batch_size=self.settings.batch_size,
-                # Without it a handler's answer is ignored, and one failed job brings its whole batch back.
+                # Without this, one failed job makes SQS deliver its whole batch again.
                 report_batch_item_failures=True,
-                # Each lane may use it all: a share of its own would leave a busy lane waiting beside idle ones. So
-                # the function runs at most lanes x max_concurrency at once.
+                # Each lane may use the whole concurrency, so that a busy lane does not wait while others are idle. The
+                # function thus runs at most lanes x max_concurrency times at once.
                 max_concurrency=self.settings.max_concurrency,
             )
         for index, schedule in enumerate(self.settings.schedules):
@@ -102,17 +102,15 @@ class TaskPipeline(Construct):
                 schedule,
                 queue=self.lanes[DEFAULT_LANE].queue,
                 timers=plan.timers,
-                zones=not plan.stage.on_host,
+                rules_alone=plan.stage.on_host,
             )
 
-    def _function(self, plan: Plan, targets: list[str]) -> lambda_.Function:
+    def _function(self, plan: Plan, enqueues: list[str]) -> lambda_.Function:
         name = f"{plan.stage.stack}-{self.task}"
-        if len(name) > _FUNCTION_LONGEST:
-            raise DefinitionError(
-                f"function name {name!r} is over {_FUNCTION_LONGEST} characters: shorten stack or task"
-            )
+        if len(name) > _LONGEST_NAME:
+            raise DefinitionError(f"function name {name!r} is over {_LONGEST_NAME} characters: shorten stack or task")
         log_name = f"/aws/lambda/{name}"
-        here = cdk.Stack.of(self)
+        stack = cdk.Stack.of(self)
         log_group = logs.LogGroup(
             self,
             "Logs",
@@ -120,32 +118,32 @@ class TaskPipeline(Construct):
             retention=_RETENTION[plan.stage.log_days],
             removal_policy=cdk.RemovalPolicy.RETAIN if plan.stage.keeps_data else cdk.RemovalPolicy.DESTROY,
         )
-        arns = {
-            target: [
-                here.format_arn(service="sqs", resource=queue_name(plan.stage.stack, target, lane)) for lane in lanes
+        queue_arns = {
+            task: [
+                stack.format_arn(service="sqs", resource=queue_name(plan.stage.stack, task, lane))
+                for lane in plan.manifest.lanes(task)
             ]
-            for target, lanes in plan.manifest.tasks.items()
+            for task in plan.manifest.tasks
         }
-        everyone = "*" in self.settings.enqueues
         role = function_role(
             self,
             "Role",
-            Reach(
+            TaskResources(
                 task=self.task,
                 settings=self.settings,
-                own=arns[self.task],
-                others=[arn for target in targets if target != self.task for arn in arns[target]],
-                targets=["*"] if everyone else targets,
-                logs=here.format_arn(
+                own_queues=queue_arns[self.task],
+                other_queues=[arn for task in enqueues if task != self.task for arn in queue_arns[task]],
+                enqueues=["*"] if "*" in self.settings.enqueues else enqueues,
+                log_group=stack.format_arn(
                     service="logs",
                     resource="log-group",
                     resource_name=log_name,
                     arn_format=cdk.ArnFormat.COLON_RESOURCE_NAME,
                 ),
             ),
-            plan.around,
+            plan.shared,
         )
-        bundle = plan.bundler.bundle(self.task, importable(self.task, plan.settings))
+        bundle = plan.bundler.bundle(self.task, may_import(self.task, plan.settings))
         function = lambda_.Function(
             self,
             "Function",
@@ -161,11 +159,13 @@ class TaskPipeline(Construct):
             memory_size=self.settings.memory,
             role=role,
             log_group=log_group,
-            environment=environment.build(self.task, self.settings, plan.manifest, targets),
-            # Tasks that enqueue tasks are legitimate; messages count their hops and end with a clear error.
+            environment=environment.build(self.task, self.settings, plan.manifest, enqueues),
+            # Lambda's guard would stop tasks that enqueue tasks. The limit of hops in messages ends an endless chain.
             recursive_loop=lambda_.RecursiveLoop.ALLOW,
         )
-        nag.explain(function, "L1", "Functions run the Python they were tested on; `-c python=3.14` moves them")
+        nag.acknowledge(
+            function, "L1", "Functions run on the Python version they were tested on; `-c python=3.14` selects another"
+        )
         return function
 
 

@@ -1,4 +1,4 @@
-"""One-time and zoned schedules: an EventBridge Scheduler group, and the role by which it sends to the queues."""
+"""EventBridge Scheduler: the group of the stack's schedules, and the role with which they send to the queues."""
 
 from __future__ import annotations
 
@@ -17,15 +17,14 @@ class Timers(Construct):
     """The stack's schedule group and its role.
 
     Attributes:
-        group: Name of the group, which is the stack's.
-        role: Role that EventBridge Scheduler takes on.
+        group: Name of the group: the name of the stack.
+        role: Role that EventBridge Scheduler assumes.
     """
 
     def __init__(self, scope: Construct, id: str, *, stack: str, queues: Iterable[str]) -> None:  # noqa: A002 - CDK's name
-        """Create both; the role may send to `queues` (ARNs) and do nothing else."""
+        """Create the group and the role; the role allows only sends to `queues` (ARNs)."""
         super().__init__(scope, id)
         self.group = stack
-        here = cdk.Stack.of(self)
         group = scheduler.CfnScheduleGroup(self, "Group", name=stack)
         self.role = iam.Role(
             self,
@@ -34,8 +33,8 @@ class Timers(Construct):
             assumed_by=iam.PrincipalWithConditions(
                 iam.ServicePrincipal("scheduler.amazonaws.com"),
                 {
-                    # Schedules of this group alone, not of whoever learns the role's name.
-                    "StringEquals": {"aws:SourceAccount": here.account},
+                    # Only schedules of this group may use the role.
+                    "StringEquals": {"aws:SourceAccount": cdk.Stack.of(self).account},
                     "ArnEquals": {"aws:SourceArn": group.attr_arn},
                 },
             ),

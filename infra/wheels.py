@@ -1,7 +1,7 @@
-"""Third-party packages of the functions: installed once per distinct set, kept as an archive.
+"""The third-party packages of functions. Each distinct set of packages is installed once and kept as an archive.
 
-uv installs ready wheels for the target, whatever machine this is: no compiler, no docker. It works without network
-once the wheels are in uv's cache, and is not called at all when the archive is there.
+uv installs finished wheels for the target, on any machine, without a compiler and without docker. It needs no network
+when the wheels are in its cache. It does not run at all when the archive exists.
 """
 
 from __future__ import annotations
@@ -27,36 +27,41 @@ if TYPE_CHECKING:
 
     from infra.targets import Target
 
-_RECIPE = 2
-"""Raise it when what this module writes changes: archives of another recipe are not used again."""
+_FORMAT = 2
+"""Version of the archives that this module writes. Increase it with every change of the format: archives with another
+version are not used again."""
 
 CONTENTS = "bundle.json"
 """File in every archive that names the packages, their versions and the target."""
 
-_KEPT = 12
-"""Archives that stay in the cache: as many distinct sets of requirements as a project may have in use."""
+_MOST_CACHED = 12
+"""Number of archives that stay in the cache, the newest ones. A project may use as many sets of packages."""
 
 LAMBDA_ROOT = "/var/task"
-_EPOCH = (1980, 1, 1, 0, 0, 0)
+_EARLIEST_TIME = (1980, 1, 1, 0, 0, 0)
 _PIN = re.compile(r"^([A-Za-z0-9][A-Za-z0-9._-]*)(?:\[[^\]]*\])?(==[^\s;\\]+)\s*(;[^\\#]*)?")
 _NAME = re.compile(r"[A-Za-z0-9._-]+")
 _INSTALLED = re.compile(r"(?P<name>.+)-(?P<version>[^-]+)\.dist-info")
 
 
 def library_requirements(pyproject: Path) -> list[str]:
-    """Read what the library itself needs inside a function: its dependencies and its `runtime` extra."""
+    """Return the requirements of the library inside a function: its dependencies and its `runtime` extra."""
     project = tomllib.loads(pyproject.read_text())["project"]
     return [*project["dependencies"], *project["optional-dependencies"]["runtime"]]
 
 
 def task_requirements(path: Path) -> list[str]:
-    """Read a task's `requirements.txt`; an absent file asks for nothing."""
+    """Return the requirements in a task's `requirements.txt`; the file may be absent."""
     lines = path.read_text().splitlines() if path.is_file() else []
     return [line for line in (line.partition("#")[0].strip() for line in lines) if line]
 
 
-def name_of(requirement: str) -> str:
-    """Return the normalised package name of a requirement."""
+def package_name(requirement: str) -> str:
+    """Return the normalised package name of a requirement.
+
+    Raises:
+        DefinitionError: The requirement does not begin with a package name.
+    """
     match = _NAME.match(requirement)
     if match is None:
         raise DefinitionError(f"requirement {requirement!r} does not begin with a package name")
@@ -64,13 +69,15 @@ def name_of(requirement: str) -> str:
 
 
 def read_pins(lock: Path) -> list[str]:
-    """Read the `name==version` lines of the root `requirements.txt`; extras and hashes have no place in constraints.
+    """Read the `name==version` lines of the root `requirements.txt`, without extras and hashes.
+
+    uv does not accept extras and hashes in constraints.
 
     Raises:
-        DefinitionError: The file is not there.
+        DefinitionError: The file does not exist.
     """
     if not lock.is_file():
-        raise DefinitionError(f"{lock} is missing: it pins the versions of what functions run on")
+        raise DefinitionError(f"{lock} is missing: it pins the versions of the functions' packages")
     matches = (_PIN.match(line) for line in lock.read_text().splitlines())
     return sorted(match[1] + match[2] + (f" {match[3].strip()}" if match[3] else "") for match in matches if match)
 
@@ -79,34 +86,35 @@ class Wheels:
     """Archives of installed packages for one target."""
 
     def __init__(self, target: Target, pins: list[str], cache: Path) -> None:
-        """Keep archives under `cache`."""
+        """Keep the target, the pinned versions and the folder for archives; nothing is installed."""
         self._target, self._pins, self._cache = target, pins, cache
 
     def archive(self, requirements: Iterable[str]) -> Path:
         """Return a zip archive with the packages, their dependencies and their bytecode.
 
         Raises:
-            DefinitionError: uv could not install them; holds its reason.
+            DefinitionError: uv could not install the packages. The message contains uv's error.
         """
         wanted = sorted(set(requirements))
-        key = json.dumps([_RECIPE, self._target.tag, self._target.wheels, self._target.bytecode, wanted, self._pins])
+        key = json.dumps([_FORMAT, self._target.tag, self._target.wheels, self._target.bytecode, wanted, self._pins])
         path = self._cache / f"wheels-{hashlib.sha256(key.encode()).hexdigest()[:16]}.zip"
         if path.is_file():
-            path.touch()  # it is in use again, so it is not forgotten next
+            path.touch()  # the newest archives stay in the cache, so an archive in use must look new
         else:
             self._cache.mkdir(parents=True, exist_ok=True)
-            with tempfile.TemporaryDirectory(dir=self._cache) as scratch:
-                self._build(wanted, Path(scratch) / "tree", Path(scratch) / "archive.zip")
-                (Path(scratch) / "archive.zip").replace(path)
-            keep_newest(self._cache.glob("wheels-*.zip"), _KEPT)
+            with tempfile.TemporaryDirectory(dir=self._cache) as folder:
+                tree, archive = Path(folder) / "tree", Path(folder) / "archive.zip"
+                self._build(wanted, tree, archive)
+                archive.replace(path)
+            keep_newest(self._cache.glob("wheels-*.zip"), _MOST_CACHED)
         return path
 
     def _build(self, requirements: list[str], tree: Path, archive: Path) -> None:
         self._install(requirements, tree)
-        for rubbish in (tree / "bin", tree / ".lock"):
-            shutil.rmtree(rubbish) if rubbish.is_dir() else rubbish.unlink(missing_ok=True)
-        # Typing stubs and packages' own tests are never imported in a function. `.dist-info` stays: it holds the
-        # licences, and some packages read their version there.
+        for unneeded in (tree / "bin", tree / ".lock"):
+            shutil.rmtree(unneeded) if unneeded.is_dir() else unneeded.unlink(missing_ok=True)
+        # A function never imports typing stubs and the tests of packages. `.dist-info` stays, because it contains the
+        # licences, and some packages read their own version from it.
         for path in [*tree.rglob("*.pyi"), *tree.rglob("tests"), *tree.rglob("RECORD"), *tree.rglob("uv_*.json")]:
             shutil.rmtree(path) if path.is_dir() else path.unlink(missing_ok=True)
         compile_tree(tree, self._target)
@@ -129,42 +137,44 @@ class Wheels:
         if self._target.wheels:
             command += ["--python-platform", self._target.wheels, "--python-version", self._target.python]
         command += ["--python", self._target.interpreter or sys.executable]
-        failed = _run([*command, *requirements])
-        if failed and _run([*command, "--offline", *requirements]):
-            raise DefinitionError(f"cannot install {', '.join(requirements)} for {self._target.tag}:\n{failed}")
+        problem = _run([*command, *requirements])
+        if problem and _run([*command, "--offline", *requirements]):
+            raise DefinitionError(f"cannot install {', '.join(requirements)} for {self._target.tag}:\n{problem}")
 
 
 def _run(command: list[str]) -> str:
-    """Run a command; returns what it complains about, or nothing when it succeeds."""
+    """Run a command; returns its error output, or an empty text when it succeeds."""
     done = subprocess.run(command, capture_output=True, text=True, check=False)  # noqa: S603 - uv, or an interpreter
     return done.stderr.strip() or f"exit code {done.returncode}" if done.returncode else ""
 
 
 def compile_tree(tree: Path, target: Target) -> None:
-    """Write bytecode beside every source, valid whatever the files' times: archives and Lambda do not keep them.
+    """Write bytecode beside every source file.
 
-    Does nothing when no interpreter of the target's version is at hand.
+    The bytecode does not depend on the times of files, because archives and Lambda do not keep these times. Nothing is
+    written when this machine has no interpreter of the target's version.
     """
     if target.interpreter is None:
         return
     options = ["--invalidation-mode", "unchecked-hash", "-q", "-q", "-j", "0", "-s", str(tree), "-p", LAMBDA_ROOT]
-    # A package may ship sources of another Python (templates, vendored fallbacks): what does not compile stays source.
+    # The result is ignored: some packages contain sources that do not compile, such as templates or code for other
+    # Python versions. These files stay as they are.
     _run([target.interpreter, "-I", "-m", "compileall", *options, str(tree)])
 
 
 def keep_newest(paths: Iterable[Path], count: int) -> None:
-    """Delete all but the newest files."""
+    """Delete all files except the newest `count` ones."""
     for path in sorted(paths, key=lambda path: path.stat().st_mtime, reverse=True)[count:]:
         path.unlink(missing_ok=True)
 
 
 def add_tree(archive: zipfile.ZipFile, tree: Path) -> None:
-    """Add every file of a folder, in order and without times, so that the same files make the same archive."""
+    """Add every file of a folder, sorted and without its time, so that the same files make the same archive."""
     for path in _files(tree):
-        entry = zipfile.ZipInfo(path.relative_to(tree).as_posix(), _EPOCH)
-        # The SDK's service models are compressed already.
+        entry = zipfile.ZipInfo(path.relative_to(tree).as_posix(), _EARLIEST_TIME)
+        # The service models of the AWS SDK are compressed already.
         entry.compress_type = zipfile.ZIP_STORED if path.suffix == ".gz" else zipfile.ZIP_DEFLATED
-        entry.external_attr = 0o644 << 16  # Lambda runs as another user: everything must be readable
+        entry.external_attr = 0o644 << 16  # readable for all, because Lambda runs functions as another user
         archive.writestr(entry, path.read_bytes())
 
 

@@ -1,8 +1,7 @@
 from __future__ import annotations
 
-import logging
 import os
-from io import StringIO
+from contextlib import ExitStack
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -19,8 +18,11 @@ ONE_PROCESS = ("e2e", "infra", "rie")
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from offload import Task
+    from offload import Hooks
+    from offload.core.tasks.task import AnyTask
     from offload.testing import Pipeline
+    from tests.runtime.observing_hooks import Recorder
+    from tests.runtime.worker_log import WorkerLog
 
 
 class _Scheduler(LoadScopeScheduling):
@@ -42,34 +44,58 @@ def _unmeasured() -> None:
 
 
 @pytest.fixture
-def stage() -> Iterator[Callable[..., Pipeline]]:
-    """Call it with tasks to get a `Pipeline` of them; `.delay()` goes there for the rest of the test.
+def worker_log() -> Iterator[WorkerLog]:
+    """Return what this test's workers log. After the test, the library's logger is as it was before."""
+    from tests.runtime.worker_log import LIBRARY, WorkerLog, logger_restored
 
-    Its workers log as they do in Lambda, into `log`; dead letters are what many of these tests are about.
+    with logger_restored(LIBRARY):
+        yield WorkerLog()
+
+
+@pytest.fixture
+def deploy(worker_log: WorkerLog) -> Iterator[Callable[..., Pipeline]]:
+    """Return a function that deploys tasks to a `Pipeline`; `.delay()` enqueues there for the rest of the test.
+
+    The workers have the telemetry that they have in Lambda. Dead letters are expected: many tests are about them.
     """
     from offload.runtime.telemetry import Telemetry  # loads the worker, which most tests do without
     from offload.testing import Pipeline
 
-    root = logging.getLogger()
-    handlers, level = root.handlers[:], root.level
-    built: list[Pipeline] = []
+    def telemetry(task: str) -> list[Telemetry]:
+        hook = Telemetry(task)
+        worker_log.capture()
+        return [hook]
 
-    def build(*tasks: Task, seed: int = 7) -> Pipeline:
-        log = StringIO()
+    with ExitStack() as deployed:
 
-        def telemetry(task: str) -> Telemetry:
-            made = Telemetry(task)
-            logging.getLogger().handlers[0].setStream(log)
-            return made
+        def deploy_tasks(*tasks: AnyTask[Any, Any], seed: int = 7) -> Pipeline:
+            pipeline = Pipeline(*tasks, seed=seed, hooks=telemetry)
+            pipeline.expect_dead_letters()
+            return deployed.enter_context(pipeline)
 
-        pipeline = Pipeline(*tasks, seed=seed, telemetry=telemetry)
-        pipeline.log = log
-        pipeline.expect_dead_letters()
-        built.append(pipeline.__enter__())
-        return pipeline
+        yield deploy_tasks
 
-    yield build
-    for pipeline in reversed(built):
-        pipeline.close()
-    root.handlers[:] = handlers
-    root.setLevel(level)
+
+@pytest.fixture
+def register() -> Iterator[Callable[..., None]]:
+    """Return a function that registers hooks for the rest of the test."""
+    from offload import add_hooks, remove_hooks
+
+    registered: list[Hooks] = []
+
+    def register_hooks(*hooks: Hooks) -> None:
+        registered.extend(hooks)
+        add_hooks(*hooks)
+
+    yield register_hooks
+    remove_hooks(*registered)
+
+
+@pytest.fixture
+def recorder(register: Callable[..., None]) -> Recorder:
+    """Return hooks that are registered for the test and note how they are called."""
+    from tests.runtime.observing_hooks import Recorder
+
+    hooks = Recorder()
+    register(hooks)
+    return hooks

@@ -1,4 +1,4 @@
-"""Remove what is too old from the stack's bucket, every night."""
+"""Delete old objects from the stack's bucket every night."""
 
 from __future__ import annotations
 
@@ -16,19 +16,19 @@ if TYPE_CHECKING:
 
     from mypy_boto3_s3.type_defs import ObjectIdentifierTypeDef, ObjectTypeDef
 
-PREFIXES = ("exports/", "uploads/")  # all that may ever be cleaned; payloads and results of jobs are not among it
-PAGE = 1000  # what one list or delete request takes
-SPARE = 30  # seconds before the soft limit at which no further page is begun
+PREFIXES = ("exports/", "uploads/")  # only objects under these prefixes may be deleted, never payloads and results
+PAGE = 1000  # objects in one list or delete request, at most
+SPARE_TIME = 30  # seconds; with less time before the soft limit, no further page is begun
 
 
 def cleanable(prefix: str) -> str:
-    """Return the prefix if it lies in one of `PREFIXES`.
+    """Return the prefix if it begins with one of `PREFIXES`.
 
     Raises:
-        ValueError: It is empty or lies elsewhere.
+        ValueError: The prefix is empty, or begins with something else.
     """
     if not prefix.startswith(PREFIXES):
-        raise ValueError(f"prefix={prefix!r} must begin with one of {', '.join(PREFIXES)}: nothing else may be cleaned")
+        raise ValueError(f"prefix={prefix!r} must begin with one of {', '.join(PREFIXES)}: nothing else may be deleted")
     return prefix
 
 
@@ -38,13 +38,13 @@ Count = Annotated[int, Field(ge=1, le=1_000_000)]
 
 
 class Cleanup(BaseModel):
-    """What a run removed.
+    """The result of a run.
 
     Attributes:
-        deleted: Objects removed, or in a dry run those that would be.
-        bytes: Their size together.
-        more_left: The run stopped before the end of the listing, so there may be more; the next run goes on.
-        dry_run: Nothing was removed.
+        deleted: Number of deleted objects; in a dry run, of the objects that would be deleted.
+        bytes: Size of these objects together.
+        more_left: The run stopped early, so expired objects may be left. The next run continues.
+        dry_run: True when nothing was deleted.
     """
 
     deleted: int
@@ -54,7 +54,7 @@ class Cleanup(BaseModel):
 
 
 class CleanupError(Exception):
-    """S3 kept some of the objects; tried again."""
+    """S3 did not delete some of the objects; the job is retried."""
 
 
 @task(
@@ -76,18 +76,18 @@ def cleanup_expired(
 ) -> Cleanup:
     """Delete objects under a prefix that were last written more than `older_than_days` days ago.
 
-    It can be repeated at any time: what is gone is not listed again. In a versioned bucket a deletion hides the
-    object, and the bucket's lifecycle rule removes the version. Where no count, bound or dry run is wanted, such a rule
-    does all of this alone.
+    The task can be repeated at any time, because S3 does not list deleted objects. In a versioned bucket a deletion
+    hides the object, and a lifecycle rule of the bucket removes the hidden version. If you need no count, no limit and
+    no dry run, a lifecycle rule alone can replace this task.
 
     Args:
-        prefix: Within `PREFIXES`.
+        prefix: Prefix of the keys; must begin with one of `PREFIXES`.
         older_than_days: Days, at least 1.
-        dry_run: Only count.
-        most_objects: Stop after this many.
+        dry_run: Count the objects and delete nothing.
+        most_objects: Number of objects after which the run stops.
 
     Raises:
-        Permanent: The prefix may not be cleaned, or the role lacks the right.
+        Permanent: The prefix is not allowed, or the task's role may not delete.
         CleanupError: S3 did not delete some objects.
     """
     try:
@@ -95,24 +95,28 @@ def cleanup_expired(
     except ValueError as error:
         raise Permanent(str(error)) from error
     bucket, job = stack().bucket, current_job()
-    limit = SystemClock().now() / 1000 - timedelta(days=older_than_days).total_seconds()
-    deleted = size = looked = 0
+    written_before = SystemClock().now() / 1000 - timedelta(days=older_than_days).total_seconds()
+    deleted = size = listed = 0
     more_left = False
-    listing = s3().get_paginator("list_objects_v2")
-    with permanent_on({"AccessDenied": f"the task's role may not clean {prefix}", "NoSuchBucket": "no such bucket"}):
-        for page in listing.paginate(Bucket=bucket, Prefix=prefix, PaginationConfig={"PageSize": PAGE}):
-            if deleted == most_objects or job.remaining < SPARE or job.cancelled:
+    paginator = s3().get_paginator("list_objects_v2")
+    reasons = {
+        "AccessDenied": f"the task's role may not list or delete objects under {prefix}",
+        "NoSuchBucket": f"the bucket {bucket} does not exist",
+    }
+    with permanent_on(reasons):
+        for page in paginator.paginate(Bucket=bucket, Prefix=prefix, PaginationConfig={"PageSize": PAGE}):
+            if deleted == most_objects or job.remaining < SPARE_TIME or job.cancelled:
                 more_left = True
                 break
-            found = page.get("Contents", [])
-            expired = [item for item in found if item["LastModified"].timestamp() < limit]
+            objects = page.get("Contents", [])
+            expired = [item for item in objects if item["LastModified"].timestamp() < written_before]
             chosen = expired[: most_objects - deleted]
             if chosen and not dry_run:
                 _delete(bucket, chosen)
-            looked += len(found)
+            listed += len(objects)
             deleted += len(chosen)
             size += sum(item["Size"] for item in chosen)
-            job.progress(looked, stage=f"{deleted} expired")
+            job.progress(listed, stage=f"{deleted} expired")
             if len(chosen) < len(expired):
                 more_left = True
                 break
@@ -122,9 +126,9 @@ def cleanup_expired(
 def _delete(bucket: str, items: Sequence[ObjectTypeDef]) -> None:
     keys: list[ObjectIdentifierTypeDef] = [{"Key": item["Key"]} for item in items]
     answer = s3().delete_objects(Bucket=bucket, Delete={"Objects": keys, "Quiet": True})
-    refused = answer.get("Errors", [])
-    if not refused:
+    errors = answer.get("Errors", [])
+    if not errors:
         return
-    codes = sorted({error.get("Code", "unknown") for error in refused})
-    said = f"S3 kept {len(refused)} of {len(items)} objects: {', '.join(codes)}"
-    raise Permanent(said) if codes == ["AccessDenied"] else CleanupError(said)
+    codes = sorted({error.get("Code", "unknown") for error in errors})
+    message = f"S3 did not delete {len(errors)} of {len(items)} objects: {', '.join(codes)}"
+    raise Permanent(message) if codes == ["AccessDenied"] else CleanupError(message)

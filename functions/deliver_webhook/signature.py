@@ -1,12 +1,12 @@
-"""The webhook signature: made here, and checked by receivers.
+"""The signature of webhooks: the task signs, and receivers verify.
 
-This file stands on the standard library alone: a receiver copies it and calls `verify` before it reads the body:
+This file needs only the standard library. A receiver copies the file and calls `verify` before it reads the body:
 
     verify(request.body, request.headers["Offload-Signature"], secret)
 
-The header is `t=<unix seconds>,v1=<hex>`, where `v1` is the HMAC-SHA256 of `<t>.<body>` under the shared secret. The
-time is signed too, so that a recorded delivery cannot be played back after the tolerance. Within it, the
-`Idempotency-Key` header (the job's id, the same on every attempt) tells a repeated delivery from a new one.
+The header is `t=<unix seconds>,v1=<hex>`, where `v1` is the HMAC-SHA256 of `<t>.<body>` with the shared secret. The
+signature includes the time, so that an attacker cannot send a recorded delivery again after the tolerance. Before that,
+the `Idempotency-Key` header shows a repeated delivery: it is the job's id, which is the same on every attempt.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ HEADER = "Offload-Signature"
 
 
 class BadSignatureError(ValueError):
-    """The request is not ours, was changed on the way, or is too old: answer 400 and do nothing."""
+    """The request is forged, changed on its way, or too old. Answer 400 and do nothing."""
 
 
 def sign(body: bytes, secret: str, at: int) -> str:
@@ -28,17 +28,19 @@ def sign(body: bytes, secret: str, at: int) -> str:
 
 
 def verify(body: bytes, header: str, secret: str, *, tolerance: float = 300, now: float | None = None) -> None:
-    """Return if the signature holds, else raise; a check that is forgotten to be read cannot pass by mistake.
+    """Return when the signature is valid, and raise an error otherwise.
+
+    The function returns no value, so that a caller cannot forget to check the result.
 
     Args:
-        body: The request's body, byte for byte as it arrived; JSON that was parsed and written again differs.
+        body: The body of the request, exactly as it arrived. JSON that was parsed and written again has other bytes.
         header: The `Offload-Signature` header.
         secret: The shared secret.
-        tolerance: Largest accepted difference of the two clocks, in seconds.
-        now: The time to compare with, in Unix seconds; None reads the clock.
+        tolerance: The largest accepted difference between the signed time and `now`, in seconds.
+        now: The time to compare with, in Unix seconds; None means the current time.
 
     Raises:
-        BadSignatureError: Says why.
+        BadSignatureError: The signature is not valid. The message says why.
     """
     fields = [part.strip().partition("=") for part in header.split(",")]
     times = [value for name, _, value in fields if name == "t"]

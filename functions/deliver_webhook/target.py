@@ -1,8 +1,8 @@
-"""Where a webhook may go: the guard against server-side request forgery.
+"""The addresses that a webhook may call: the guard against server-side request forgery.
 
-A URL comes from a customer, and the function that calls it stands inside the account. So the name is resolved once,
-every address it has is checked, and the connection goes to a checked address itself: a second look-up, which an
-attacker's name server could answer otherwise (DNS rebinding), never happens.
+A webhook's URL comes from a customer, and the function that calls the URL runs inside the AWS account. So the host name
+is resolved once, every address is checked, and the connection goes to a checked address. The name is not resolved a
+second time, because an attacker's name server could then give another address (DNS rebinding).
 """
 
 from __future__ import annotations
@@ -16,8 +16,9 @@ from pydantic import HttpUrl
 Address = IPv4Address | IPv6Address
 Network = IPv4Network | IPv6Network
 
-# IANA's special-purpose registries, written out because the standard library's `is_global` differs between releases.
-_CLOSED: tuple[Network, ...] = tuple(
+# The networks of IANA's special-purpose registries. They are listed here because the result of the standard library's
+# `is_global` differs between Python releases.
+_SPECIAL_PURPOSE: tuple[Network, ...] = tuple(
     ip_network(text)
     for text in (
         "0.0.0.0/8",  # this host
@@ -35,18 +36,19 @@ _CLOSED: tuple[Network, ...] = tuple(
         "203.0.113.0/24",
         "224.0.0.0/4",  # multicast
         "240.0.0.0/4",  # reserved, broadcast
-        "2001::/23",  # protocol assignments, Teredo (which carries any IPv4 address)
+        "2001::/23",  # protocol assignments, Teredo (which can contain any IPv4 address)
         "2001:db8::/32",
-        "2002::/16",  # 6to4, the same
+        "2002::/16",  # 6to4 (which can contain any IPv4 address)
         "3fff::/20",  # documentation
     )
 )
-_UNICAST = ip_network("2000::/3")  # all that is routed of IPv6; mapped, unique-local, link-local... lie outside
+# All public IPv6 addresses are in this network; IPv4-mapped, unique-local and link-local addresses are not.
+_UNICAST = ip_network("2000::/3")
 _NAT64 = ip_network("64:ff9b::/96")
 
 
 class ForbiddenTargetError(ValueError):
-    """The URL, or an address it leads to, is not one a webhook may call."""
+    """A webhook may not call this URL, or not an address of its host."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,10 +57,10 @@ class Target:
 
     Attributes:
         secure: True for https.
-        host: Name or address as a Host header and a certificate spell it.
+        host: Name or address of the host, as in a Host header and in a certificate.
         port: TCP port.
         path: Path and query.
-        addresses: What `host` resolved to; each may be connected to.
+        addresses: The checked addresses of the host; each of them may be called.
     """
 
     secure: bool
@@ -69,17 +71,17 @@ class Target:
 
 
 def public(address: Address) -> bool:
-    """Return True if the address is one of the public internet."""
+    """Return True if the address belongs to the public internet."""
     if isinstance(address, IPv6Address):
         if address in _NAT64:
             return public(IPv4Address(int(address) & 0xFFFFFFFF))
         if address not in _UNICAST:
             return False
-    return not any(address in network for network in _CLOSED)
+    return not any(address in network for network in _SPECIAL_PURPOSE)
 
 
 def networks(text: str) -> tuple[Network, ...]:
-    """Read a comma-separated list of CIDR blocks; the empty text is none.
+    """Read a comma-separated list of CIDR blocks, which may be empty.
 
     Raises:
         ValueError: A part is not a CIDR block.
@@ -91,27 +93,29 @@ def read_url(text: str) -> HttpUrl:
     """Parse a webhook's URL by the WHATWG rules, without resolving it.
 
     Raises:
-        ValueError: It is not an http(s) URL with a host, or it holds a password.
+        ValueError: The text is not an http(s) URL with a host, or the URL contains a user name or password.
     """
     try:
         url = HttpUrl(text)
     except ValueError:
-        raise ForbiddenTargetError("the webhook's URL is not an http(s) URL") from None  # the cause repeats the URL
+        # `from None`, because the message of the cause contains the URL, which may be confidential.
+        raise ForbiddenTargetError("the webhook's URL is not an http(s) URL") from None
     if url.username is not None or url.password is not None:
-        raise ForbiddenTargetError("the webhook's URL holds a user name or password: deliveries are signed instead")
+        raise ForbiddenTargetError("the webhook's URL contains a user name or password: deliveries are signed instead")
     return url
 
 
 def check(text: str, allowed: tuple[Network, ...] = ()) -> Target:
-    """Resolve a URL's host and check every address it has.
+    """Resolve the host of a URL and check every address of the host.
 
     Args:
         text: The URL.
-        allowed: Networks that may be called although they are not public, there by plain http too.
+        allowed: Networks that may be called although they are not public; there plain http is allowed too.
 
     Raises:
-        ForbiddenTargetError: Not an http(s) URL, a forbidden address among its host's, or http outside `allowed`.
-        OSError: The host did not resolve.
+        ForbiddenTargetError: The text is not an http(s) URL, an address of the host is forbidden, or the URL is plain
+            http and not in `allowed`.
+        OSError: The host's name cannot be resolved.
     """
     url = read_url(text)
     host, port = (url.host or "").strip("[]"), url.port or 443
@@ -124,7 +128,7 @@ def check(text: str, allowed: tuple[Network, ...] = ()) -> Target:
         if not inside and url.scheme != "https":
             raise ForbiddenTargetError(f"{url.host} must be called by https")
     path = (url.path or "/") + (f"?{url.query}" if url.query is not None else "")
-    # Functions outside a VPC have no route for IPv6, whatever the resolver lists first.
+    # IPv4 comes first, because functions outside a VPC have no route for IPv6.
     ordered = tuple(sorted(addresses, key=lambda address: address.version))
     return Target(url.scheme == "https", url.host or "", port, path, ordered)
 

@@ -1,4 +1,4 @@
-"""A CSV file that is written while it is read."""
+"""A CSV file whose rows are written while the file is read."""
 
 from __future__ import annotations
 
@@ -12,14 +12,15 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
-# OWASP, "CSV Injection": what makes Excel, LibreOffice or Google Sheets take a cell for a formula, full-width included.
+# Excel, LibreOffice and Google Sheets read a cell as a formula when it begins with one of these characters, some of
+# which are full-width forms. Source: OWASP, "CSV Injection".
 FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n", "\uff1d", "\uff0b", "\uff0d", "\uff20")
 _CHUNK = 128 * 1024  # characters
-_WRITTEN_OUT = 40  # digits; DynamoDB's numbers have 38, and 1E+999999 would have a million
+_MOST_DIGITS = 40  # numbers with more digits keep their exponent: DynamoDB's have 38, 1E+999999 would have a million
 
 
 class CsvFile(io.RawIOBase):
-    """Rows as a readable binary file, of which only a chunk exists at a time.
+    """Rows as a readable binary file. Only one chunk of the file is in memory at a time.
 
     Attributes:
         rows: Rows read so far, without the header.
@@ -27,7 +28,13 @@ class CsvFile(io.RawIOBase):
     """
 
     def __init__(self, columns: Sequence[str], rows: Iterable[Mapping[str, Any]], *, guard: bool) -> None:
-        """Begin with the header; `rows` is not asked for anything yet."""
+        """Write the header; the rows are read later, when the file is read.
+
+        Args:
+            columns: Names of the columns.
+            rows: The rows, as values by column.
+            guard: As in `cell`.
+        """
         self.rows = self.size = 0
         self._columns, self._source, self._guard = columns, iter(rows), guard
         self._text = io.StringIO(newline="")
@@ -41,7 +48,7 @@ class CsvFile(io.RawIOBase):
         return True
 
     def readinto(self, buffer: Any) -> int:
-        """Fill the buffer from as many rows as it takes; 0 is the end."""
+        """Read the next bytes into the buffer; returns their number, which is 0 at the end of the file."""
         if self._position == len(self._ready):
             self._ready, self._position = self._next_chunk(), 0
         part = self._ready[self._position : self._position + len(buffer)]
@@ -54,25 +61,26 @@ class CsvFile(io.RawIOBase):
         while self._text.tell() < _CHUNK and (row := next(self._source, None)) is not None:
             self._csv.writerow([cell(row.get(name), guard=self._guard) for name in self._columns])
             self.rows += 1
-        chunk = self._text.getvalue().encode(errors="replace")  # a lone surrogate, which JSON can hold, becomes "?"
+        chunk = self._text.getvalue().encode(errors="replace")  # half of a surrogate pair becomes "?"
         self._text.seek(0)
         self._text.truncate()
         return chunk
 
 
 def cell(value: Any, *, guard: bool) -> str:
-    """Write one value: texts as they are, nothing for None, lists and objects as JSON, bytes as base64.
+    """Return one value as text: None as an empty text, lists and objects as JSON, bytes as base64.
 
     Args:
-        value: Of JSON or DynamoDB.
-        guard: Put a `'` before what a spreadsheet would run as a formula. Numbers never are, so `-5` stays `-5`.
+        value: A value of JSON or DynamoDB.
+        guard: Put a `'` before a text that a spreadsheet would run as a formula. Numbers are never formulas, so `-5`
+            stays `-5`.
     """
     if value is None:
         return ""
     if isinstance(value, bool):
         return "true" if value else "false"
     if isinstance(value, Decimal):
-        return f"{value:f}" if value.is_finite() and abs(value.adjusted()) < _WRITTEN_OUT else str(value)
+        return f"{value:f}" if value.is_finite() and abs(value.adjusted()) < _MOST_DIGITS else str(value)
     if isinstance(value, int | float):
         return str(value)
     text = value if isinstance(value, str) else _structure(value)
@@ -87,7 +95,7 @@ def _structure(value: Any) -> str:
 
 def _plain(value: Any) -> Any:
     if isinstance(value, Decimal):
-        whole = abs(value.adjusted()) < _WRITTEN_OUT and value == value.to_integral_value()
+        whole = abs(value.adjusted()) < _MOST_DIGITS and value == value.to_integral_value()
         return int(value) if whole else float(value)
     if isinstance(value, set):
         return sorted(value, key=str)

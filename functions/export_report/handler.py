@@ -1,4 +1,4 @@
-"""Export rows to a CSV file in S3, in flat memory however many there are."""
+"""Export rows to a CSV file in S3. The memory needed does not depend on the number of rows."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ from .csvfile import CsvFile
 from .rows import json_lines, table_rows
 
 SOURCES, EXPORTS = "uploads/", "exports/"
-TABLES = ("{table}",)  # ARNs of the tables that may be exported: the stack's jobs; add yours
-PART = 8 * 1024 * 1024  # S3 takes 5 MB to 5 GB a part, and 10,000 parts: files of up to 80 GB
+TABLES = ("{table}",)  # ARNs of the tables that may be exported: the stack's job table; add your own
+PART = 8 * 1024 * 1024  # bytes of a part of the upload; S3 allows 10,000 parts, so a file has at most 80 GB
 
 Destination = Annotated[str, Field(pattern=f"^{EXPORTS}.+", max_length=900)]
 Columns = Annotated[list[str], Field(min_length=1, max_length=500)]
@@ -24,11 +24,11 @@ Columns = Annotated[list[str], Field(min_length=1, max_length=500)]
 class Table(BaseModel):
     """All items of a DynamoDB table, in no particular order.
 
-    An export needs every item, which is what a Scan is for; it reads one page of 1 MB after the other, eventually
-    consistent, and bills half a read unit for each 4 KB of the table, whichever columns are taken.
+    An export needs every item, so it scans the table, one page of 1 MB after the other, with eventually consistent
+    reads. AWS bills half a read unit for each 4 KB of the table, however many columns are exported.
 
     Attributes:
-        name: None takes the stack's job table; any other must be listed in `TABLES`.
+        name: Name of the table; None for the stack's job table. Any other table must be listed in `TABLES`.
     """
 
     kind: Literal["table"] = "table"
@@ -36,11 +36,11 @@ class Table(BaseModel):
 
 
 class JsonLines(BaseModel):
-    """An object in S3 with one JSON object a line.
+    """An object in S3 with one JSON object on each line.
 
     Attributes:
-        key: Under `uploads/`.
-        bucket: None takes the stack's; any other also needs a statement in `allow`.
+        key: Key of the object, under `uploads/`.
+        bucket: Name of the bucket; None for the stack's bucket. Any other bucket also needs a statement in `allow`.
     """
 
     kind: Literal["json_lines"] = "json_lines"
@@ -52,8 +52,8 @@ class Report(BaseModel):
     """The file that was written.
 
     Attributes:
-        key: Where in the bucket.
-        rows: Without the header.
+        key: Key of the file in the bucket.
+        rows: Number of rows, without the header.
         bytes: Size of the file.
     """
 
@@ -65,7 +65,7 @@ class Report(BaseModel):
 @task(
     retry=Retry(max_attempts=3, base="30s", cap="5m"),
     timeout="15m",
-    batch_size=1,  # an export may need all its time
+    batch_size=1,  # one export may need the whole time of an invocation
     max_concurrency=5,
     memory=512,
     allow=(
@@ -83,15 +83,15 @@ def export_report(
 ) -> Report:
     """Write the columns of every row to a CSV file (RFC 4180, UTF-8, with a header).
 
-    The file appears whole at the end or not at all: a failed upload is aborted. A repeated run writes it again.
-    Progress counts rows of a table, and bytes of a JSON lines object.
+    The complete file appears at the end of the upload; a failed upload is aborted and leaves no file. A repeated run
+    writes the file again. Progress counts the rows of a table, or the bytes of an object with JSON lines.
 
     Args:
-        source: Where the rows come from.
-        columns: Top-level attributes in the order of the file; a row without one has an empty cell.
-        destination: Key under `exports/`.
+        source: Source of the rows.
+        columns: Top-level attributes, in the order of the columns. A row without an attribute gets an empty cell.
+        destination: Key of the file, under `exports/`.
         guard_formulas: Put a `'` before texts that a spreadsheet would run as a formula.
-        bucket: Of the destination; None takes the stack's, any other also needs a statement in `allow`.
+        bucket: Bucket of the file; None for the stack's bucket. Any other bucket also needs a statement in `allow`.
 
     Raises:
         Permanent: The source is missing or may not be read, or a line is not a JSON object.
@@ -107,7 +107,8 @@ def export_report(
     file = CsvFile(columns, rows, guard=guard_formulas)
     unwritable = f"s3://{target}/{destination} may not be written by the task's role, or its bucket does not exist"
     with permanent_on(dict.fromkeys(("AccessDenied", "NoSuchBucket"), unwritable)):
-        # Without threads the parts go out one by one, so no more than one is held; s3transfer aborts on any error.
+        # Without threads the parts are uploaded one by one, so that only one of them is in memory. boto3 aborts the
+        # upload on any error.
         s3().upload_fileobj(
             io.BufferedReader(file),
             target,

@@ -1,4 +1,4 @@
-"""Where rows come from: a DynamoDB table or JSON lines in S3, one page or line at a time."""
+"""The sources of rows: a DynamoDB table, or an object in S3 with JSON lines. One page or line is read at a time."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ if TYPE_CHECKING:
     Row = dict[str, Any]
 
 LONGEST_LINE = 4_000_000  # bytes; ten times the largest DynamoDB item
-_PACE = 500  # lines between two words about progress
-_READ = 1024 * 1024
+_PROGRESS_EVERY = 500  # lines between two reports of progress
+_BUFFER = 1024 * 1024
 
 
 @functools.cache
@@ -33,7 +33,7 @@ def dynamodb() -> DynamoDBClient:
 
 
 def table_rows(table: str, columns: Sequence[str], progress: Progress) -> Iterator[Row]:
-    """Yield every item's columns, one page of 1 MB after the other.
+    """Yield the columns of every item, and read one page of 1 MB after the other.
 
     Raises:
         Permanent: The table does not exist or may not be scanned.
@@ -58,23 +58,24 @@ def table_rows(table: str, columns: Sequence[str], progress: Progress) -> Iterat
 
 
 def json_lines(bucket: str, key: str, progress: Progress) -> Iterator[Row]:
-    """Open the object now, and yield the object of each line; empty lines are skipped.
+    """Open an object now, and yield the JSON object on each of its lines later; empty lines are skipped.
 
     Raises:
-        Permanent: The object does not exist or may not be read, or a line is not a JSON object; names its number.
+        Permanent: The object does not exist or may not be read, or a line is not a JSON object. The message names the
+            number of the line.
     """
     with permanent_on(unreadable(bucket, key)):
         found = s3().get_object(Bucket=bucket, Key=key)
-    body = cast("io.RawIOBase", found["Body"])  # which it is in all but its type stub
-    return _parsed(io.BufferedReader(body, _READ), found["ContentLength"], progress)
+    body = cast("io.RawIOBase", found["Body"])  # the type stub does not say that the body is a raw file
+    return _read_lines(io.BufferedReader(body, _BUFFER), found["ContentLength"], progress)
 
 
-def _parsed(body: io.BufferedReader, size: int, progress: Progress) -> Iterator[Row]:
+def _read_lines(body: io.BufferedReader, size: int, progress: Progress) -> Iterator[Row]:
     done = 0
     with body:
         for number, line in enumerate(iter(lambda: body.readline(LONGEST_LINE), b""), start=1):
             done += len(line)
-            if number % _PACE == 0:
+            if number % _PROGRESS_EVERY == 0:
                 progress(done, size, stage="bytes")
             if len(line) == LONGEST_LINE and not line.endswith(b"\n"):
                 raise Permanent(f"line {number} is longer than {LONGEST_LINE} bytes")

@@ -11,7 +11,7 @@ from functions import permanent_on, s3, stack, unreadable
 from offload import Allow, Permanent, Retry, current_job, task
 
 SOURCES, THUMBNAILS = "uploads/", "thumbnails/"
-LARGEST_FILE = 50_000_000  # bytes, held in memory once
+LARGEST_FILE = 50_000_000  # bytes; the whole file is in memory
 
 Key = Annotated[str, Field(pattern=f"^{SOURCES}.+", max_length=900)]
 Width = Annotated[int, Field(ge=1, le=8192)]
@@ -23,9 +23,9 @@ class Thumbnail(BaseModel):
     """An image that was written.
 
     Attributes:
-        key: Where in the bucket.
-        width: In pixels; below the width asked for when the source is narrower.
-        height: In pixels.
+        key: Key of the file in the bucket.
+        width: Width in pixels; smaller than the requested width when the source is narrower.
+        height: Height in pixels.
         bytes: Size of the file.
     """
 
@@ -38,7 +38,7 @@ class Thumbnail(BaseModel):
 @task(
     retry=Retry(max_attempts=4, base="5s", cap="2m"),
     timeout="2m",
-    batch_size=1,  # one image fills the memory below
+    batch_size=1,  # one image may need the whole `memory`
     memory=1536,
     allow=(
         Allow(("s3:GetObject",), ("{bucket}/" + SOURCES + "*",)),
@@ -48,24 +48,24 @@ class Thumbnail(BaseModel):
 def resize_image(
     source: Key,
     widths: Widths,
-    format: Literal["webp", "jpeg", "png"] = "webp",  # noqa: A002 - the name everybody gives it
+    format: Literal["webp", "jpeg", "png"] = "webp",  # noqa: A002 - the usual name of this argument
     quality: Quality = 82,
     bucket: str | None = None,
 ) -> list[Thumbnail]:
-    """Write one thumbnail a width to `thumbnails/<source>/<width>.<format>`, upright and without metadata.
+    """Write a thumbnail for each width to `thumbnails/<source>/<width>.<format>`, upright and without metadata.
 
-    The keys follow from the arguments alone, so a repeated run writes the same objects again. Images are never
-    enlarged, and of an animation the first frame is taken.
+    The keys depend only on the arguments, so a repeated run writes the same objects again. Images are never enlarged.
+    The thumbnail of an animation shows its first frame.
 
     Args:
         source: Key of a JPEG, PNG, WebP, GIF or TIFF image under `uploads/`.
-        widths: In pixels.
-        format: Of the thumbnails.
-        quality: Of lossy formats, 1 to 100.
-        bucket: None takes the stack's; any other also needs a statement in `allow`.
+        widths: Widths in pixels.
+        format: Format of the thumbnails.
+        quality: Quality of lossy formats, 1 to 100.
+        bucket: Name of the bucket; None for the stack's bucket. Any other bucket also needs a statement in `allow`.
 
     Raises:
-        Permanent: The source is missing, too large, not an image or broken.
+        Permanent: The source is missing, too large, broken, or not an image.
     """
     from .picture import open_picture, resized  # loads Pillow
 
@@ -74,14 +74,14 @@ def resize_image(
         found = s3().get_object(Bucket=bucket, Key=source)
     if found["ContentLength"] > LARGEST_FILE:
         raise Permanent(f"{source} has {found['ContentLength']} bytes, more than {LARGEST_FILE}")
-    job, made = current_job(), []
-    wanted = sorted(set(widths), reverse=True)
-    picture = open_picture(BytesIO(found["Body"].read()), widest=wanted[0])
-    for done, width in enumerate(wanted):
-        job.progress(done, len(wanted), stage=f"{width} px")
+    job, thumbnails = current_job(), []
+    distinct_widths = sorted(set(widths), reverse=True)
+    picture = open_picture(BytesIO(found["Body"].read()), widest=distinct_widths[0])
+    for done, width in enumerate(distinct_widths):
+        job.progress(done, len(distinct_widths), stage=f"{width} px")
         image, data = resized(picture, width, format, quality)
         key = f"{THUMBNAILS}{source}/{width}.{format}"
         s3().put_object(Bucket=bucket, Key=key, Body=data, ContentType=f"image/{format}")
-        made.append(Thumbnail(key=key, width=image.width, height=image.height, bytes=len(data)))
-    job.progress(len(wanted), len(wanted), stage="done")
-    return made
+        thumbnails.append(Thumbnail(key=key, width=image.width, height=image.height, bytes=len(data)))
+    job.progress(len(distinct_widths), len(distinct_widths), stage="done")
+    return thumbnails

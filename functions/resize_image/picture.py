@@ -11,41 +11,43 @@ from PIL import Image, ImageOps, UnidentifiedImageError
 
 from offload import Permanent
 
-MOST_PIXELS = 60_000_000  # four bytes each at most, twice while an image is turned: what the task's memory holds
-READABLE = ("JPEG", "PNG", "WEBP", "GIF", "TIFF")  # the fewer decoders, the less a hostile file can reach
+MOST_PIXELS = 60_000_000  # a pixel needs up to 4 bytes, and twice as many while an image is turned: 480 MB
+READABLE = ("JPEG", "PNG", "WEBP", "GIF", "TIFF")  # few decoders, because an attacker may use a fault in any of them
 BROKEN = (OSError, SyntaxError, ValueError, EOFError, IndexError, KeyError, TypeError, OverflowError, struct.error)
 
 
 def open_picture(data: BytesIO, widest: int) -> Image.Image:
-    """Decode an image and turn it upright by its EXIF orientation; RGB, or RGBA when it has transparency.
+    """Decode an image and turn it upright by its EXIF orientation.
+
+    The result has the mode RGB, or RGBA when the image has transparency.
 
     Args:
         data: The file.
-        widest: The largest width that will be asked for; a JPEG much larger is decoded at a fraction of its size.
+        widest: The largest width that is needed. A much larger JPEG is decoded at a fraction of its size.
 
     Raises:
-        Permanent: Not one of the readable formats, broken, or of too many pixels.
+        Permanent: The file is broken, has too many pixels, or has another format than the readable ones.
     """
     try:
         with warnings.catch_warnings():
-            # Pillow's limit is the process's; ours is checked below, from the header, before any pixel is decoded.
+            # Pillow warns by a limit of its own. `MOST_PIXELS` is checked below, before any pixel is decoded.
             warnings.simplefilter("ignore", Image.DecompressionBombWarning)
-            warnings.simplefilter("ignore", UserWarning)  # about odd EXIF blocks
+            warnings.simplefilter("ignore", UserWarning)  # Pillow warns about unusual EXIF blocks
             image: Image.Image = Image.open(data, formats=READABLE)
             if image.width * image.height > MOST_PIXELS:
                 raise Permanent(f"the image has {image.width} x {image.height} pixels, more than {MOST_PIXELS}")
-            # A turned image's width is its stored height, so both sides stay twice as large as what is asked for.
+            # Both sides stay at least twice as large as needed, because a turned image has its height as its width.
             image.draft("RGB", (widest * 2, widest * 2))
             image.load()
             image = ImageOps.exif_transpose(image)
-            # A profile describes the channels it came with: it is kept as long as they are.
-            kept: dict[str | tuple[int, int], Any] = (
+            # A colour profile is valid only for the channels of its image, so it is dropped when they are converted.
+            info: dict[str | tuple[int, int], Any] = (
                 {"icc_profile": image.info.get("icc_profile")} if image.mode in ("RGB", "RGBA") else {}
             )
-            if image.mode.startswith("I"):  # 16 bits a channel, which `convert` would clip
+            if image.mode.startswith("I"):  # `convert` would clip channels of 16 bits, so they are scaled
                 image = image.convert("I").point(lambda value: value / 256).convert("L")
             image = image.convert("RGBA" if image.has_transparency_data else "RGB")
-            image.info = kept
+            image.info = info
             return image
     except Image.DecompressionBombError as error:
         raise Permanent(f"the image has too many pixels, more than {MOST_PIXELS}") from error
@@ -56,10 +58,12 @@ def open_picture(data: BytesIO, widest: int) -> Image.Image:
 
 
 def resized(picture: Image.Image, width: int, file_format: str, quality: int) -> tuple[Image.Image, bytes]:
-    """Scale to a width, never up, and encode without metadata; JPEG, which has no transparency, gets white behind.
+    """Scale an image down to a width, and encode it without metadata. Images are never enlarged.
+
+    JPEG has no transparency, so a transparent image gets a white background.
 
     Raises:
-        Permanent: The format cannot hold so high an image.
+        Permanent: The format does not allow an image of this height.
     """
     width = min(width, picture.width)
     height = max(1, round(picture.height * width / picture.width))

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from mypy_boto3_sesv2.type_defs import BodyTypeDef, ContentTypeDef
 
 SENDER = "OFFLOAD_EMAIL_SENDER"
-MOST_RECIPIENTS = 50  # the quota of one SES message
+MOST_RECIPIENTS = 50  # SES allows 50 recipients of one message
 
 Mailbox = Annotated[str, AfterValidator(mailbox)]
 Mailboxes = Annotated[list[Mailbox], Field(min_length=1, max_length=MOST_RECIPIENTS)]
@@ -32,10 +32,10 @@ REFUSED = dict.fromkeys(
 
 
 class Receipt(BaseModel):
-    """What SES gave for an accepted message; accepted is not yet delivered.
+    """The answer of SES for a message that it accepted. An accepted message is not yet delivered.
 
     Attributes:
-        message_id: SES's id of the message, which its delivery and bounce events carry.
+        message_id: SES's id of the message, which is also in the message's delivery and bounce events.
     """
 
     message_id: str
@@ -45,7 +45,8 @@ class Receipt(BaseModel):
 def ses() -> SESV2Client:
     """Return the SES client.
 
-    It tries once: when an answer is lost, a hidden second try would be a second e-mail that no attempt shows.
+    The client sends each request only once. When an answer is lost, a repeated request would send a second e-mail,
+    which no attempt of the job would show.
     """
     import boto3
 
@@ -66,19 +67,21 @@ def send_email(
     sender: Mailbox | None = None,
     reply_to: Mailbox | None = None,
 ) -> Receipt:
-    """Send one e-mail; give `html` beside the plain text for clients that show it.
+    """Send one e-mail as plain text, and as HTML too if `html` is set.
 
-    Delivery is at least once: SES has no idempotency key, so when the worker dies between SES's acceptance and the
-    record of it, the next attempt sends the message again. The window is one SES call wide; a finished job never
-    sends again. Each message is tagged `offload_job` with the job's id, by which SES events show such a pair.
+    Delivery is at least once, because SES has no idempotency keys. When the worker dies after SES has accepted the
+    message and before the job's end is recorded, the next attempt sends the message again. A job that has ended never
+    sends again. Each message has the tag `offload_job` with the job's id, so that SES events show a message that was
+    sent twice.
 
     Args:
-        to: A recipient (`ann@example.org` or `Ann <ann@example.org>`), or up to 50, who see each other.
-        subject: One line.
-        body: Plain text.
+        to: A recipient (`ann@example.org` or `Ann <ann@example.org>`), or up to 50 recipients, who see each other's
+            addresses.
+        subject: The subject, one line.
+        body: The message as plain text.
         html: The same message as HTML.
-        sender: A verified identity; None takes the environment's `OFFLOAD_EMAIL_SENDER`.
-        reply_to: Where answers go, if not to the sender.
+        sender: A verified identity; None for the variable `OFFLOAD_EMAIL_SENDER` of the deployment.
+        reply_to: Address for answers; None for the sender.
 
     Raises:
         Permanent: An address is malformed, the sender is not verified, or SES refuses the message.
@@ -88,8 +91,8 @@ def send_email(
         raise Permanent(f"no sender: pass one, or deploy with {SENDER} set to a verified identity")
     try:
         source, subject = mailbox(source), one_line(subject)
-        recipients = [mailbox(one) for one in ([to] if isinstance(to, str) else to)]
-        answers = [mailbox(reply_to)] if reply_to else []
+        recipients = [mailbox(recipient) for recipient in ([to] if isinstance(to, str) else to)]
+        reply_addresses = [mailbox(reply_to)] if reply_to else []
     except ValueError as error:
         raise Permanent(str(error)) from error
     content: BodyTypeDef = {"Text": _utf8(body)}
@@ -99,7 +102,7 @@ def send_email(
         sent = ses().send_email(
             FromEmailAddress=source,
             Destination={"ToAddresses": recipients},
-            ReplyToAddresses=answers,
+            ReplyToAddresses=reply_addresses,
             Content={"Simple": {"Subject": _utf8(subject), "Body": content}},
             EmailTags=[{"Name": "offload_job", "Value": re.sub(r"[^A-Za-z0-9_-]", "-", current_job().id)}],
         )

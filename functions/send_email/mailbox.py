@@ -1,11 +1,11 @@
-"""E-mail addresses and header lines that cannot carry a second header."""
+"""Checks of e-mail addresses and header lines, so that a value cannot contain a second header."""
 
 from __future__ import annotations
 
 import re
 from email.utils import formataddr
 
-# A "valid e-mail address" of the HTML standard: the ASCII subset of RFC 5322 that mail systems agree on.
+# A "valid e-mail address" of the HTML standard: the ASCII part of RFC 5322 that all mail systems accept.
 _LABEL = r"[A-Za-z0-9](?:[A-Za-z0-9-]{0,61}[A-Za-z0-9])?"
 _ADDRESS = re.compile(rf"[A-Za-z0-9.!#$%&'*+/=?^_`{{|}}~-]{{1,64}}@{_LABEL}(?:\.{_LABEL})+")
 _NAMED = re.compile(r'(?:"(?P<quoted>[^"\\<>]*)"|(?P<plain>[^"\\<>,;:@()\[\]]*?)) ?<(?P<address>[^<>]+)>')
@@ -13,10 +13,10 @@ _LONGEST = 320
 
 
 def one_line(text: str) -> str:
-    """Return the text if it is one line of printable characters: what a mail header may hold.
+    """Return the text if it is one line without control characters, as a mail header must be.
 
     Raises:
-        ValueError: It holds a line break or another control character.
+        ValueError: The text contains a line break or another control character.
     """
     if re.search(r"[\x00-\x1f\x7f\x80-\x9f\u2028\u2029]", text):
         raise ValueError("a mail header must be one line without control characters")
@@ -24,10 +24,10 @@ def one_line(text: str) -> str:
 
 
 def mailbox(text: str) -> str:
-    """Return `ann@example.org` or `Ann <ann@example.org>` in the spelling a header takes; names may be Unicode.
+    """Return `ann@example.org` or `Ann <ann@example.org>`, encoded for a mail header. The name may be Unicode.
 
     Raises:
-        ValueError: It is not one address. The message does not repeat it.
+        ValueError: The text is not a single address. The error message does not contain the text.
     """
     named = _NAMED.fullmatch(one_line(text))
     name, address = ((named["quoted"] or named["plain"] or "").strip(), named["address"]) if named else ("", text)

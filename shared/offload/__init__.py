@@ -7,8 +7,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from offload.core import producing as _producing
-from offload.core.context import CurrentJob, current_job
+from offload.core.enqueueing import producer as _producer
+from offload.core.enqueueing.handle import JobHandle
+from offload.core.enqueueing.options import EnqueueOptions
+from offload.core.enqueueing.producer import enqueue, use
+from offload.core.enqueueing.request import EnqueueRequest
 from offload.core.errors import (
     DefinitionError,
     JobCancelled,
@@ -17,42 +20,51 @@ from offload.core.errors import (
     NoDeadLetter,
     OffloadError,
     PayloadError,
-    Permanent,
     Refused,
     ResultExpired,
     ResultTimeout,
-    RetryLater,
-    SoftTimeLimitExceeded,
     Unavailable,
     UnknownJob,
     UnknownTask,
     WrongState,
 )
-from offload.core.handles import JobHandle
-from offload.core.jobs import Job, State
-from offload.core.producing import enqueue, use
-from offload.core.retry import Retry
-from offload.core.settings import Allow, RateLimit, defaults
-from offload.core.tasks import Task, task
+from offload.core.flow.rate_limit import RateLimit
+from offload.core.hooks import Hooks, RunReport, add_hooks, remove_hooks
+from offload.core.jobs.state import State
+from offload.core.tasks.context import CurrentJob, current_job
+from offload.core.tasks.control import Permanent, RetryLater, SoftTimeLimitExceeded
+from offload.core.tasks.permissions import Allow
+from offload.core.tasks.retry_policy import Retry
+from offload.core.tasks.settings import TaskSettings, defaults
+from offload.core.tasks.task import AsyncTask, Task, task
 
 if TYPE_CHECKING:
     from offload.client import Client, PartlyEnqueued
+    from offload.core.jobs.job import Job
+    from offload.core.records import ErrorRecord
     from offload.core.schedules import Cron, Every
 
 _LATE = {
     "Client": "offload.client",
     "PartlyEnqueued": "offload.client",
     "Cron": "offload.core.schedules",
+    "ErrorRecord": "offload.core.records",
     "Every": "offload.core.schedules",
+    "Job": "offload.core.jobs.job",
 }
 
 __all__ = [
     "Allow",
+    "AsyncTask",
     "Client",
     "Cron",
     "CurrentJob",
     "DefinitionError",
+    "EnqueueOptions",
+    "EnqueueRequest",
+    "ErrorRecord",
     "Every",
+    "Hooks",
     "Job",
     "JobCancelled",
     "JobExpired",
@@ -69,35 +81,41 @@ __all__ = [
     "ResultTimeout",
     "Retry",
     "RetryLater",
+    "RunReport",
     "SoftTimeLimitExceeded",
     "State",
     "Task",
+    "TaskSettings",
     "Unavailable",
     "UnknownJob",
     "UnknownTask",
     "WrongState",
+    "add_hooks",
     "current_job",
     "defaults",
     "enqueue",
+    "remove_hooks",
     "task",
     "use",
 ]
 
 
-def __getattr__(name: str) -> Any:
-    """Load what few modules need (the SDK, the cron engine) when it is first asked for."""
-    if name not in _LATE:
-        msg = f"module {__name__!r} has no attribute {name!r}"
-        raise AttributeError(msg)
-    import importlib
+if not TYPE_CHECKING:  # a type checker that saw this would take every misspelt name for one of the library's
 
-    return getattr(importlib.import_module(_LATE[name]), name)
+    def __getattr__(name: str) -> Any:
+        """Load what few modules need (the SDK, the cron engine) when it is first asked for."""
+        if name not in _LATE:
+            msg = f"module {__name__!r} has no attribute {name!r}"
+            raise AttributeError(msg)
+        import importlib
+
+        return getattr(importlib.import_module(_LATE[name]), name)
 
 
-def _client_from_environment() -> _producing.Producer:
+def _client_from_environment() -> _producer.Producer:
     from offload.client import Client
 
     return Client.from_stack()
 
 
-_producing.build_with(_client_from_environment)
+_producer.build_with(_client_from_environment)

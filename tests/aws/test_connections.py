@@ -84,29 +84,30 @@ def trust(monkeypatch):
     roots.system.cache_clear()
 
 
-@pytest.mark.parametrize("narrow", [True, False])
-def test_a_host_amazon_does_not_vouch_for_is_tried_with_what_the_machine_trusts(secure, certificate, trust, narrow):
+@pytest.mark.parametrize("amazon_first", [True, False])
+def test_a_host_amazon_does_not_vouch_for_is_tried_by_what_the_machine_trusts(secure, certificate, trust, amazon_first):
     trust(certificate)
     pool = Pool(secure, SystemClock())
-    pool._narrow = narrow
+    pool._trusts_amazon_alone = amazon_first
     for _ in range(2):
         pool.open(2).close()
-        assert pool._narrow is False
+        assert pool._trusts_amazon_alone is False
 
 
-@pytest.mark.parametrize("narrow", [True, False])
-def test_a_host_nobody_vouches_for_is_not_spoken_to(secure, tmp_path, trust, narrow):
+@pytest.mark.parametrize("amazon_first", [True, False])
+def test_a_host_nobody_vouches_for_is_not_spoken_to(secure, tmp_path, trust, amazon_first):
     (tmp_path / "empty.pem").write_text("")
     trust(tmp_path / "empty.pem")
     pool = Pool(secure, SystemClock())
-    pool._narrow = narrow
+    pool._trusts_amazon_alone = amazon_first
     with pytest.raises(NotSent, match="CERTIFICATE_VERIFY_FAILED"):
         pool.open(2)
 
 
 def test_amazons_roots_are_tried_first_for_aws_alone():
     hosts = ["sqs.eu-north-1.amazonaws.com", "dynamodb.cn-north-1.amazonaws.com.cn", "localhost", "amazonaws.com.evil"]
-    assert [Pool(f"https://{host}", SystemClock())._narrow for host in hosts] == [True, False, False, False]
+    pools = [Pool(f"https://{host}", SystemClock()) for host in hosts]
+    assert [pool._trusts_amazon_alone for pool in pools] == [True, False, False, False]
 
 
 def test_the_roots_are_the_ones_the_world_has_and_none_is_about_to_end():
@@ -118,7 +119,7 @@ def test_the_roots_are_the_ones_the_world_has_and_none_is_about_to_end():
         return {hashlib.sha256(der).hexdigest() for der in ders}
 
     world = fingerprints(Path(certifi.where()).read_text(encoding="utf-8"))
-    ours = fingerprints(roots.LISTED.read_text())
+    ours = fingerprints(roots.AMAZON_ROOTS.read_text())
     assert len(ours) == 5
     assert ours <= world
     soon = dt.datetime.now(dt.UTC) + dt.timedelta(days=365)

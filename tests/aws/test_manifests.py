@@ -8,7 +8,13 @@ from offload.core.errors import Refused
 from offload.core.manifest import Manifest
 
 MANIFEST = Manifest(
-    "blue", "1", "eu-north-1", "jobs", "blobs", {"send_email": ["default"]}, {"group": "g", "role": "r"}
+    stack="blue",
+    account="1",
+    region="eu-north-1",
+    table="jobs",
+    bucket="blobs",
+    tasks={"send_email": {"priorities": ["default"]}},
+    timers={"group": "g", "role": "r"},
 )
 
 

@@ -7,7 +7,7 @@ import pytest
 from offload.aws.calls import Rejected
 from offload.aws.queues import LARGEST_MESSAGE, SqsQueues
 from offload.core.errors import Refused, Unavailable
-from offload.core.ports import Outgoing, Received
+from offload.core.ports import OutgoingMessage, ReceivedMessage
 
 
 class Sqs:
@@ -25,10 +25,13 @@ class Sqs:
 
 
 def accept(entries):
+    """Accept every entry; its message id is made of its body."""
     return {"Successful": [{"Id": entry["Id"], "MessageId": f"id-{entry['MessageBody']}"} for entry in entries]}
 
 
 def fail(*bodies, sender):
+    """Fail the entries of some bodies, by the sender's fault or the service's, and accept the others."""
+
     def answer(entries):
         failed = [
             {"Id": entry["Id"], "Code": "Because", "SenderFault": sender}
@@ -41,6 +44,8 @@ def fail(*bodies, sender):
 
 
 def refuse(error):
+    """Fail the whole request."""
+
     def answer(entries):
         raise error
 
@@ -52,7 +57,7 @@ def queues(call, clock, **where):
 
 
 def messages(*bodies):
-    return [Outgoing(body) for body in bodies]
+    return [OutgoingMessage(body) for body in bodies]
 
 
 def test_what_fails_by_the_service_is_sent_again_alone_and_in_order(clock):
@@ -96,14 +101,14 @@ def test_a_later_round_that_fails_leaves_what_was_accepted(clock):
 def test_requests_keep_to_ten_entries_and_one_mebibyte(clock):
     sqs = Sqs()
     sizes = [LARGEST_MESSAGE, 1, LARGEST_MESSAGE - 1, 1, *[10] * 12]
-    queues(sqs, clock).send_batch("q", [Outgoing("ü" * (size // 2) + "x" * (size % 2)) for size in sizes])
+    queues(sqs, clock).send_batch("q", [OutgoingMessage("ü" * (size // 2) + "x" * (size % 2)) for size in sizes])
     sent = [[len(entry["MessageBody"].encode()) for entry in batch] for batch in sqs.batches]
     assert sent == [[LARGEST_MESSAGE], [1, LARGEST_MESSAGE - 1], [1, *[10] * 9], [10] * 3]
 
 
 def test_entries_say_delay_and_group_only_when_they_have_one(clock):
     sqs = Sqs()
-    queues(sqs, clock).send_batch("q", [Outgoing("a"), Outgoing("b", delay=5, group="t")])
+    queues(sqs, clock).send_batch("q", [OutgoingMessage("a"), OutgoingMessage("b", delay=5, group="t")])
     assert sqs.batches[0] == [
         {"Id": "0", "MessageBody": "a"},
         {"Id": "1", "MessageBody": "b", "DelaySeconds": 5, "MessageGroupId": "t"},
@@ -141,7 +146,9 @@ def test_a_received_message_has_its_system_attributes(clock):
         },
     }
     found = queues(lambda operation, params: {"Messages": [raw]}, clock).receive("q", limit=99, visibility=5)
-    assert found == [Received("m", "r", "b", 1, 2, 3)]
+    assert found == [
+        ReceivedMessage(queue="q", message_id="m", receipt="r", body="b", sent_at=1, first_received_at=2, receives=3)
+    ]
     assert queues(lambda operation, params: {}, clock).receive("q", limit=1, visibility=5) == []
 
 

@@ -194,7 +194,7 @@ def test_threads_get_their_own_answers(call, loopback):
 
 def test_an_endpoint_of_the_service_wins_and_the_region_has_its_own(credentials, monkeypatch):
     def where(service: str = "sqs") -> str:
-        return signed.caller(service)._pool.where
+        return signed.caller(service)._pool.address
 
     assert where() == "https://sqs.eu-north-1.amazonaws.com"
     monkeypatch.setenv("AWS_REGION", "cn-north-1")

@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 
 from offload.aws.calls import Ambiguous
-from offload.aws.table import JobTable, update
+from offload.aws.table import JobTable, compile_update
 from offload.core.writes import Conflict, Test, Write
 from offload.memory.clock import VirtualClock
 
@@ -33,7 +33,7 @@ def test_a_write_is_one_update_with_placeholders_only():
         append={"history": [1]},
         remove=("idx",),
     )
-    assert update(write) == {
+    assert compile_update(write) == {
         "UpdateExpression": (
             "SET #0 = :0, #1 = if_not_exists(#1, :1), #2 = list_append(if_not_exists(#2, :2), :3) ADD #3 :4 REMOVE #4"
         ),
@@ -64,13 +64,13 @@ def test_a_write_is_one_update_with_placeholders_only():
 
 
 def test_one_case_has_no_parentheses_and_no_condition_asks_nothing():
-    assert update(Write("a", ((Test("id", "present"),),)))["ConditionExpression"] == "attribute_exists(#0)"
+    assert compile_update(Write("a", ((Test("id", "present"),),)))["ConditionExpression"] == "attribute_exists(#0)"
     assert (
-        update(Write("a", ((Test("x", "=", 1),), ()), set={"x": 1}))
+        compile_update(Write("a", ((Test("x", "=", 1),), ()), set={"x": 1}))
         .keys()
         .isdisjoint({"ConditionExpression", "ReturnValuesOnConditionCheckFailure"})
     )
-    assert update(Write("a")) == {}
+    assert compile_update(Write("a")) == {}
 
 
 def test_a_job_costs_one_request_a_write_and_one_a_read():

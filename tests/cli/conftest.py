@@ -7,16 +7,25 @@ import pytest
 
 from offload import Client
 from offload.cli.main import run
+from tests.cli.greeting import greet
 
 
 @dataclass
 class Done:
+    """What a call of the program left behind: its exit code and what it wrote."""
+
     code: int
     out: str
     err: str
 
     @property
+    def is_one_line_of_error(self):
+        """Whether an error was told in one line on stderr, with nothing on stdout."""
+        return self.out == "" and len(self.err.strip().splitlines()) == 1 and "Traceback" not in self.err
+
+    @property
     def json(self):
+        """What was printed with `--json`."""
         return json.loads(self.out)
 
     @property
@@ -48,3 +57,10 @@ def offload(capsys, monkeypatch):
     monkeypatch.setattr(Client, "from_stack", staticmethod(connect))
     monkeypatch.delenv("OFFLOAD_STACK", raising=False)
     return call
+
+
+@pytest.fixture
+def world(deploy, offload):
+    """The stack that the program speaks to."""
+    offload.world = deploy(greet)
+    return offload.world

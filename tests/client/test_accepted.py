@@ -1,4 +1,4 @@
-"""A job is accepted with its message: what its handle says and does while there is no record of it."""
+"""A job is accepted with its message: what its handle says and does while the job has no record."""
 
 from __future__ import annotations
 
@@ -6,145 +6,154 @@ import asyncio
 
 import pytest
 
-from offload import JobCancelled, ResultTimeout, State, Unavailable, UnknownJob, task
-from offload.core.producing import MOST_DELAY
+from offload import JobCancelled, ResultTimeout, State, Unavailable, UnknownJob
+from offload.core.jobs.record import LONGEST_DELAY
+from tests.runtime.interference import just_before
+from tests.runtime.scripted_task import ScriptedTask
 
 DAY = 86_400
 
 
 @pytest.fixture
-def runs():
-    return []
+def work():
+    return ScriptedTask(priorities=("default", "high"))
 
 
 @pytest.fixture
-def work(runs):
-    @task(priorities=("default", "high"))
-    def work(name: str = "") -> str:
-        runs.append(name)
-        return name
-
-    return work
+def pipeline(deploy, work):
+    return deploy(work)
 
 
 @pytest.fixture
-def world(stage, work):
-    return stage(work)
+def enqueue_without_record(pipeline, work):
+    """Return a function that enqueues a job while the table does not answer."""
+
+    def enqueue(**options):
+        pipeline.store.fail("apply", Unavailable("down"))
+        job = work.options(**options).delay("a")
+        assert pipeline.store.items() == []
+        return job
+
+    return enqueue
 
 
-def unrecorded(world, job, **options):
-    """Enqueue while the table does not answer."""
-    world.store.fail("apply", Unavailable("down"))
-    handle = job.options(**options).delay("a")
-    assert world.store.items() == []
-    return handle
+def test_it_is_pending(enqueue_without_record):
+    job = enqueue_without_record()
 
-
-def test_it_is_pending(world, work):
-    job = unrecorded(world, work)
     record = job.record()
+
     assert (record.id, record.task, record.state, record.attempt) == (job.id, "work", State.PENDING, 0)
     assert record.describe() == {"id": job.id, "task": "work", "state": "PENDING", "attempt": 0}
     assert job.status() is asyncio.run(job.astatus()) is State.PENDING
 
 
+def test_many_jobs_and_one_by_name_are_pending_too(pipeline, work):
+    pipeline.store.fail("apply", Unavailable("down"), times=3)
+
+    jobs = [*work.delay_many([("a",), ("b",)]), pipeline.client.enqueue("work", {"name": "c"})]
+
+    assert [job.status() for job in jobs] == [State.PENDING] * 3
+
+
 @pytest.mark.parametrize("timeout", [0, 3])
-def test_it_is_waited_for(world, work, timeout):
-    job = unrecorded(world, work)
-    begin = world.clock.now()
+def test_it_can_be_waited_for(pipeline, enqueue_without_record, timeout):
+    job = enqueue_without_record()
+    began_at = pipeline.clock.now()
+
     with pytest.raises(ResultTimeout, match="is PENDING after"):
         job.result(timeout)
-    assert world.clock.now() - begin == timeout * 1000
-    world.clock.call_at(world.clock.now() + 5_000, world.drain)
+    assert pipeline.clock.now() - began_at == timeout * 1000
+
+    pipeline.clock.call_at(pipeline.clock.now() + 5_000, pipeline.drain)
     assert job.wait(10).state is State.SUCCEEDED
     assert job.result(0) == "a"
 
 
+# Cancelling
+
+
 @pytest.mark.parametrize("delay", [None, "10m", "2h", "365d"])
-def test_cancelled_it_never_starts(world, work, runs, delay):
-    job = unrecorded(world, work, delay=delay)
+def test_once_cancelled_it_never_starts(pipeline, work, enqueue_without_record, delay):
+    job = enqueue_without_record(delay=delay)
+
     record = job.cancel()
     assert (record.state, record.task, record.attempt) == (State.CANCELLED, "work", 0)
     for _ in range(13):
-        world.clock.advance(30 * DAY)
-        world.store.sweep()
-        world.drain()
-    assert runs == []
-    assert world.waiting() == world.dead() == []
+        pipeline.clock.advance(30 * DAY)
+        pipeline.store.sweep()
+        pipeline.drain()
+
+    assert work.runs == []
+    assert pipeline.waiting() == pipeline.dead() == []
     assert job.status() is State.CANCELLED
     with pytest.raises(JobCancelled):
         job.result(0)
 
 
-def test_the_cancel_outlives_every_delay_by_the_life_of_a_record(world, work):
-    job = unrecorded(world, work)
+def test_the_record_of_a_cancel_outlives_the_longest_delay(pipeline, enqueue_without_record):
+    job = enqueue_without_record()
+
     job.cancel()
-    assert world.item(job.id)["ttl"] * 1000 == world.clock.now() + (MOST_DELAY + 35 * DAY) * 1000
+
+    assert pipeline.record(job.id)["ttl"] * 1000 == pipeline.clock.now() + (LONGEST_DELAY + 35 * DAY) * 1000
 
 
-def test_cancelled_twice_and_asynchronously(world, work):
-    job = unrecorded(world, work)
+def test_it_can_be_cancelled_twice_and_from_async_code(enqueue_without_record):
+    job = enqueue_without_record()
+
     assert asyncio.run(job.acancel()) == job.cancel()
 
 
-def test_a_cancel_never_replaces_a_record_that_appears_meanwhile(world, work, runs):
-    job = unrecorded(world, work)
-    original = world.store.port.apply
+def test_a_cancel_never_replaces_a_record_that_appears_meanwhile(pipeline, work, enqueue_without_record):
+    job = enqueue_without_record()
 
-    def meanwhile(write):
-        if write.set["state"] == "CANCELLED" and write.when[0][0].operator == "absent":
-            world.store.port.apply = original
-            world.drain()
-        return original(write)
+    def is_cancel_without_record(write):
+        return write.set["state"] == "CANCELLED" and write.when[0][0].operator == "absent"
 
-    world.store.port.apply = meanwhile
+    just_before(pipeline.store, "apply", pipeline.drain, where=is_cancel_without_record)
+
     assert job.cancel().state is State.SUCCEEDED
-    assert runs == ["a"]
+    assert work.names == ["a"]
 
 
-def test_a_record_that_comes_after_the_cancel_is_not_written(world, work, runs):
-    original = world.store.port.apply
-    handles = []
+def test_a_record_that_comes_after_the_cancel_is_not_written(pipeline, work):
+    just_before(pipeline.store, "apply", lambda: pipeline.client.cancel("mine", "work"))
 
-    def cancel_first(write):
-        world.store.port.apply = original
-        handles.append(world.client.cancel(write.id, "work"))
-        return original(write)
-
-    world.store.port.apply = cancel_first
-    job = work.delay("a")
+    job = work.options(id="mine").delay("a")
     assert job.status() is State.CANCELLED
-    world.run_until_idle()
-    assert runs == []
+    pipeline.run_until_idle()
+
+    assert work.runs == []
 
 
-def test_many_and_by_name(world, work):
-    world.store.fail("apply", Unavailable("down"), times=3)
-    jobs = [*work.delay_many([("a",), ("b",)]), world.client.enqueue("work", {"name": "c"})]
-    assert [job.status() for job in jobs] == [State.PENDING] * 3
+# Only its handle knows that it was accepted
 
 
-def test_an_id_alone_is_no_promise(world, work):
-    job = unrecorded(world, work)
-    for look in (world.client.job, world.client.handle, world.client.wait, world.client.cancel, world.client.retry):
+def test_an_id_alone_is_no_promise(pipeline, enqueue_without_record):
+    job, client = enqueue_without_record(), pipeline.client
+
+    for look in (client.job, client.handle, client.wait, client.cancel, client.retry):
         with pytest.raises(UnknownJob):
             look(job.id)
-    assert world.store.items() == []
+
+    assert pipeline.store.items() == []
 
 
-def test_a_handle_by_id_whose_record_is_gone_says_so(world, work):
+def test_a_handle_made_from_an_id_says_that_the_record_is_gone(pipeline, work):
     job = work.delay("a")
-    handle = world.client.handle(job.id)
+    handle = pipeline.client.handle(job.id)
     assert handle == job
-    world.store.port._items.clear()
+
+    pipeline.store.port.delete(job.id)
+
     for look in (handle.status, handle.wait, handle.cancel, handle.retry):
         with pytest.raises(UnknownJob):
             look()
 
 
-def test_a_keys_item_is_no_job_of_anybody(world, work):
+def test_the_item_of_a_key_is_no_job(pipeline, work):
     work.options(key="k").delay("a")
-    with pytest.raises(UnknownJob):
-        world.client.job("key#work#k", "work")
-    with pytest.raises(UnknownJob):
-        world.client.cancel("key#work#k", "work")
+
+    for look in (pipeline.client.job, pipeline.client.cancel):
+        with pytest.raises(UnknownJob):
+            look("key#work#k", "work")

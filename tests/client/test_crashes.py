@@ -1,4 +1,4 @@
-"""The producer dies at every call of everything it does: no job is lost, none runs twice, no record waits for ever."""
+"""A producer dies at every request of everything it does: no job is lost, none runs twice, none is PENDING for ever."""
 
 from __future__ import annotations
 
@@ -6,188 +6,172 @@ import json
 
 import pytest
 
-from offload import Retry, State, task
-from offload.core.producing import Options, Order
+from offload import Retry, State
+from offload.core.enqueueing.options import CheckedOptions
+from offload.core.enqueueing.request import EnqueueRequest
 from offload.operate.dead_letters import list_dead_letters
-from offload.operate.redriving import Selection, redrive
+from offload.operate.redrive import Selection, redrive
 from offload.testing.processes import Killed
-from tests.client.mortal import Fate, producer
+from tests.client.dying_producer import dying_client, every_death
+from tests.runtime.scripted_task import ScriptedTask, fail
 
 HIDDEN = 901
-"""Seconds after which a redrive's messages are visible again though it died."""
+"""Seconds after which the messages of a redrive that died are visible again."""
+
+HOUR = 3_600
+WHEN = pytest.mark.parametrize("when", ["before", "after"])
+TRIES_AGAIN = pytest.mark.parametrize("tries_again", [False, True])
 
 
-@pytest.fixture
-def runs():
-    return []
+def a_task():
+    return ScriptedTask(priorities=("default", "high"), retry=Retry(max_attempts=2, base="1h", jitter=False))
 
 
-@pytest.fixture
-def fails():
-    """Jobs that fail as long as they are in here."""
-    return set()
+def request(name, **options):
+    return EnqueueRequest("work", {"name": name}, CheckedOptions(**options))
 
 
-@pytest.fixture
-def work(runs, fails):
-    @task(priorities=("default", "high"), retry=Retry(max_attempts=2, base="1h", jitter=False))
-    def work(name: str) -> str:
-        runs.append(name)
-        if name in fails:
-            raise ValueError("boom")
-        return name
-
-    return work
-
-
-def order(name, **options):
-    return Order("work", {"name": name}, Options(**options))
-
-
-LANES = [order(f"d{n}", id=f"d{n}") for n in range(12)] + [
-    order(f"h{n}", id=f"h{n}", priority="high") for n in range(3)
-]
+TWO_BATCHES = [request(f"d{number}", id=f"d{number}") for number in range(12)]
+IN_THE_OTHER_LANE = [request(f"h{number}", id=f"h{number}", priority="high") for number in range(3)]
 
 ENQUEUEING = {
-    "send": [order("a", id="a")],
-    "send with a key": [order("a", key="k")],
-    "send with a delay": [order("a", id="a", delay="5m")],
-    "send with a long delay": [order("a", id="a", delay="2h")],
-    "send a large payload": [Order("work", {"name": "a" * 300_000}, Options(id="a"))],
-    "send many in two batches": LANES,
-    "send many of each kind": [
-        order("a", id="a"), order("b", id="b", priority="high"), order("c", id="c", delay="1h"), order("d", key="k")
+    "one": [request("a", id="a")],
+    "one with a key": [request("a", key="k")],
+    "one with a delay": [request("a", id="a", delay="5m")],
+    "one with a long delay": [request("a", id="a", delay="2h")],
+    "one with a large payload": [EnqueueRequest("work", {"name": "a" * 300_000}, CheckedOptions(id="a"))],
+    "many in several batches": TWO_BATCHES + IN_THE_OTHER_LANE,
+    "many, one of each kind": [
+        request("a", id="a"), request("b", id="b", priority="high"), request("c", id="c", delay="1h"),
+        request("d", key="k"),
     ],
 }  # fmt: skip
 
 
-def every_death(when):
-    """Fates that die later and later, until one lives."""
-    for number in range(1, 500):
-        fate = Fate(number, when)
-        yield fate
-        if not fate.dead:
-            return
-    raise AssertionError("it never ends")
+def stuck(pipeline):
+    """Ids of records that promise a start although no message of theirs is left."""
+    waiting = ("PENDING", "SCHEDULED", "RETRYING")
+    return [record["id"] for record in pipeline.store.items() if record.get("state") in waiting]
 
 
-def stuck(world):
-    """Records that say that their job will start, although no message of theirs is left."""
-    return [item["id"] for item in world.store.items() if item.get("state") in ("PENDING", "SCHEDULED", "RETRYING")]
-
-
-def accepted(world):
+def accepted(pipeline):
     """Ids of the jobs whose messages were sent, or left with the service that will send them."""
-    bodies = [message.body for _, message in world.queues.called("send")]
-    bodies += [message.body for _, messages in world.queues.called("send_batch") for message in messages]
-    bodies += [body for _, _, body, _ in world.timers.called("send_at")]
+    bodies = [message.body for _, message in pipeline.queues.called("send")]
+    bodies += [message.body for _, messages in pipeline.queues.called("send_batch") for message in messages]
+    bodies += [body for _, _, body, _ in pipeline.timers.called("send_at")]
     return {json.loads(body)["id"] for body in bodies}
 
 
-@pytest.mark.parametrize("again", [False, True])
-@pytest.mark.parametrize("when", ["before", "after"])
-@pytest.mark.parametrize("name", ENQUEUEING)
-def test_enqueueing(stage, work, runs, name, when, again):
-    orders = ENQUEUEING[name]
-    wanted = sorted(each.payload["name"] for each in orders)
-    seen = 0
+@TRIES_AGAIN
+@WHEN
+@pytest.mark.parametrize("kind", ENQUEUEING)
+def test_enqueueing(deploy, kind, when, tries_again):
+    requests = ENQUEUEING[kind]
+    wanted = sorted(each.payload["name"] for each in requests)
+    died = 0
 
-    def act(client):
-        if len(orders) == 1:
-            client.send(orders[0])
+    def enqueue(client):
+        if len(requests) == 1:
+            client.send(requests[0])
         else:
-            client.send_many(orders)
+            client.send_many(requests)
 
-    for fate in every_death(when):
-        runs.clear()
-        world = stage(work)
+    for death in every_death(when):
+        work = a_task()
+        pipeline = deploy(work)
         try:
-            act(producer(world, fate))
+            enqueue(dying_client(pipeline, death))
         except Killed:
-            seen += 1
-        if again:
-            act(world.client)
-        world.run_until_idle()
-        assert stuck(world) == []
-        assert len(set(runs)) == len(runs), "a job ran twice"
-        assert len(runs) == len(accepted(world)), "a job that was accepted did not run"
-        if again or not fate.dead:
-            assert sorted(runs) == wanted
-        assert {job["state"] for job in world.store.items() if "state" in job} <= {"SUCCEEDED"}
-        assert world.waiting() == world.dead() == []
-    assert seen == len(fate.calls) >= 2
+            died += 1
+        if tries_again:
+            enqueue(pipeline.client)
+        pipeline.run_until_idle()
+
+        assert stuck(pipeline) == []
+        assert len(set(work.names)) == len(work.names), "a job ran twice"
+        assert len(work.names) == len(accepted(pipeline)), "a job that was accepted did not run"
+        if tries_again or not death.happened:
+            assert sorted(work.names) == wanted
+        assert {job.state for job in pipeline.jobs} <= {State.SUCCEEDED}
+        assert pipeline.waiting() == pipeline.dead() == []
+    assert died == len(death.requests) >= 2
 
 
-@pytest.mark.parametrize("again", [False, True])
-@pytest.mark.parametrize("when", ["before", "after"])
+@TRIES_AGAIN
+@WHEN
 @pytest.mark.parametrize("verb", ["retry", "redrive"])
 @pytest.mark.parametrize("bare", [False, True])
-def test_bringing_back(stage, work, runs, fails, verb, when, again, bare):
-    seen = 0
-    for fate in every_death(when):
-        world = stage(work)
-        fails |= {"a", "b"}
-        others = work.delay_many([("b",)] * 3)
-        job_id = world.send('{"payload": {"name": "a"}}') if bare else work.delay("a").id
-        world.run_until_idle()
-        world.clock.advance(60)
-        assert len(world.dead()) == 4
-        fails.discard("a")
-        runs.clear()
+def test_bringing_a_failed_job_back(deploy, verb, when, tries_again, bare):
+    died = 0
+    for death in every_death(when):
+        work = a_task()
+        pipeline = deploy(work)
+        work.on_first_runs(2, fail, of="a")
+        work.on_every_run(fail, of="other")
+        others = work.delay_many(["other"] * 3)
+        job_id = pipeline.send('{"payload": {"name": "a"}}') if bare else work.delay("a").id
+        pipeline.run_until_idle()
+        pipeline.clock.advance(60)
+        assert len(pipeline.dead()) == 4
+        work.runs.clear()
 
-        def act(client, job_id=job_id):
+        def bring_back(client, job_id=job_id):
             if verb == "retry":
                 client.retry(job_id)
             else:
                 redrive(client, "work", Selection(ids={job_id}))
 
         try:
-            act(producer(world, fate))
+            bring_back(dying_client(pipeline, death))
         except Killed:
-            seen += 1
-        if again:
-            world.clock.advance(HIDDEN)
-            if world.job(job_id).state is State.FAILED and len(world.dead()) == 4 and not world.waiting():
-                act(world.client)
-        world.run_until_idle()
-        assert stuck(world) == []
-        assert runs in ([], ["a"])
-        world.clock.advance(HIDDEN)
-        dead = {letter.job_id for letter in list_dead_letters(world.client, "work", limit=100)}
-        record = world.job(job_id)
-        if runs:
+            died += 1
+        if tries_again:
+            pipeline.clock.advance(HIDDEN)
+            nothing_happened = len(pipeline.dead()) == 4 and not pipeline.waiting()
+            if pipeline.job(job_id).state is State.FAILED and nothing_happened:
+                bring_back(pipeline.client)
+        pipeline.run_until_idle()
+
+        assert stuck(pipeline) == []
+        assert work.names in ([], ["a"])
+        pipeline.clock.advance(HIDDEN)
+        dead = {letter.job_id for letter in list_dead_letters(pipeline.client, "work", limit=100)}
+        record = pipeline.job(job_id)
+        if work.runs:
             assert (record.state, record.redrives) == (State.SUCCEEDED, 1)
         else:
-            assert fate.dead
-            assert not again
+            assert death.happened
+            assert not tries_again
             assert (record.state, record.redrives) == (State.FAILED, 0)
             assert job_id in dead, "it failed, and its message is lost"
         assert {job.id for job in others} <= dead
-        # A second message that a death left behind runs nothing; the only one runs.
-        redrive(world.client, "work", Selection(ids={job_id}))
-        world.run_until_idle()
-        assert runs == ["a"]
-    assert seen == len(fate.calls) >= 5
+
+        # A second message that a death has left behind runs nothing; if it is the only one, it runs.
+        redrive(pipeline.client, "work", Selection(ids={job_id}))
+        pipeline.run_until_idle()
+        assert work.names == ["a"]
+    assert died == len(death.requests) >= 5
 
 
-@pytest.mark.parametrize("when", ["before", "after"])
-def test_cutting_a_wait_short(stage, work, runs, fails, when):
-    seen = 0
-    for fate in every_death(when):
-        world = stage(work)
-        runs.clear()
-        fails.add("a")
+@WHEN
+def test_cutting_a_wait_short(deploy, when):
+    died = 0
+    for death in every_death(when):
+        work = a_task()
+        pipeline = deploy(work)
+        work.on_run(1, fail)
         job = work.delay("a")
-        world.drain()
-        fails.clear()
-        begin = world.clock.now()
+        pipeline.drain()
+        began_at = pipeline.clock.now()
+
         try:
-            producer(world, fate).retry(job.id)
+            dying_client(pipeline, death).retry(job.id)
         except Killed:
-            seen += 1
-        world.run_until_idle()
-        assert runs == ["a", "a"]
+            died += 1
+        pipeline.run_until_idle()
+
+        assert work.names == ["a", "a"]
         assert (job.status(), job.record().attempt) == (State.SUCCEEDED, 2)
-        assert stuck(world) == []
-        assert world.clock.now() - begin <= 3_600_000
-    assert seen == 3
+        assert stuck(pipeline) == []
+        assert pipeline.clock.now() - began_at <= HOUR * 1000
+    assert died == 3

@@ -92,16 +92,19 @@ def fires(expression: str, moment: datetime) -> bool:
     assert year == "*"
     assert [day, weekday].count("?") == 1
     last = calendar.monthrange(moment.year, moment.month)[1]
-    of_day = _weekday(weekday, moment, last) if day == "?" else _in(day.replace("L", str(last)), moment.day, 1, 31)
+    of_day = (
+        _is_weekday(weekday, moment, last) if day == "?" else _matches(day.replace("L", str(last)), moment.day, 1, 31)
+    )
     return (
-        _in(minute, moment.minute, 0, 59)
-        and _in(hour, moment.hour, 0, 23)
-        and _in(month, moment.month, 1, 12, MONTHS, 1)
+        _matches(minute, moment.minute, 0, 59)
+        and _matches(hour, moment.hour, 0, 23)
+        and _matches(month, moment.month, 1, 12, MONTHS, 1)
         and of_day
     )
 
 
-def _weekday(text, moment, last):
+def _is_weekday(text, moment, last):
+    """Tell whether the day-of-week field covers a moment; `last` is the last day of its month."""
     number = moment.isoweekday() % 7 + 1
     if text.endswith("L"):
         return number == int(text[:-1]) and moment.day + 7 > last
@@ -109,10 +112,12 @@ def _weekday(text, moment, last):
         assert "," not in text
         day, nth = text.split("#")
         return number == int(day) and (moment.day - 1) // 7 + 1 == int(nth)
-    return _in(text, number, 1, 7, DAYS, 1)
+    return _matches(text, number, 1, 7, DAYS, 1)
 
 
-def _in(text, value, least, most, names=(), first=0):
+def _matches(text, value, least, most, names=(), first=0):
+    """Tell whether a field covers a value from `least` to `most`; `names` stand for numbers from `first` on."""
+
     def number(word):
         return names.index(word) + first if word in names else int(word)
 
@@ -132,7 +137,8 @@ def _in(text, value, least, most, names=(), first=0):
     return False
 
 
-def part(least, most):
+def cron_field(least, most):
+    """Return a strategy for one field of ordinary cron: numbers, ranges, steps and lists of these, or a star."""
     number = st.integers(least, most)
     pair = st.tuples(number, number).map(sorted)
     step = st.integers(1, 9)
@@ -158,10 +164,10 @@ WEEKDAY = st.one_of(
 
 @settings(max_examples=250)
 @given(
-    part(0, 59),
-    part(0, 23),
-    part(1, 28),
-    part(1, 12),
+    cron_field(0, 59),
+    cron_field(0, 23),
+    cron_field(1, 28),
+    cron_field(1, 12),
     WEEKDAY,
     st.integers(0, 3_000_000),
 )

@@ -56,19 +56,19 @@ def test_alternatives_of_conjunctions(condition, item, expected):
     assert holds(condition, item) is expected
 
 
-def of(kind):
-    return {"NULL": None, "BOOL": True, "N": 1, "S": "1", "L": [1], "M": {"1": 1}}[kind]
+VALUES = {"NULL": None, "BOOL": True, "N": 1, "S": "1", "L": [1], "M": {"1": 1}}
+"""One value of each DynamoDB type."""
 
 
-@pytest.mark.parametrize("mine", ["NULL", "BOOL", "N", "S", "L", "M"])
-@pytest.mark.parametrize("other", ["NULL", "BOOL", "N", "S", "L", "M"])
-def test_values_of_different_types_differ_and_are_in_no_order(mine, other):
+@pytest.mark.parametrize("stored", VALUES)
+@pytest.mark.parametrize("given", VALUES)
+def test_values_of_different_types_differ_and_are_in_no_order(stored, given):
     def holds_for(operator):
-        return Test("x", operator, of(other)).holds({"x": of(mine)})
+        return Test("x", operator, VALUES[given]).holds({"x": VALUES[stored]})
 
-    assert holds_for("=") is (mine == other)
-    assert holds_for("<>") is (mine != other)
-    ordered = mine == other and mine in "NS"
+    assert holds_for("=") is (stored == given)
+    assert holds_for("<>") is (stored != given)
+    ordered = stored == given and stored in "NS"
     assert (holds_for("<="), holds_for(">=")) == (ordered, ordered)
 
 

@@ -10,7 +10,8 @@ import pytest
 from offload import Client, Retry, current_job, task
 from offload.aws import sdk
 from offload.aws.table import JobTable
-from offload.core.clock import SystemClock, system_random
+from offload.core.clock import SystemClock
+from offload.core.ids import system_random
 from offload.runtime.telemetry import Telemetry
 from offload.runtime.worker import Worker
 
@@ -68,7 +69,6 @@ class Context:
 
 def deliver(task, body, message_id, store, queues):
     """Have a worker of its own work a message off; returns its answer."""
-    telemetry = Telemetry(task.name)
     worker = Worker(
         task,
         store=store,
@@ -76,8 +76,8 @@ def deliver(task, body, message_id, store, queues):
         blobs=None,
         clock=SystemClock(),
         rng=system_random(),
-        telemetry=telemetry,
         max_receives=13,
+        hooks=[Telemetry(task.name)],
     )
     now = SystemClock().now()
     record = {
@@ -95,7 +95,8 @@ def deliver(task, body, message_id, store, queues):
 
 
 def enqueue(stack, task, store, queues):
-    manifest = replace(stack.client.manifest, tasks={task.name: ["default"]})
+    """Have a client whose stack has this task enqueue a job of it; returns the job's id."""
+    manifest = replace(stack.client.manifest, tasks={task.name: task.settings.for_producers()})
     return Client(manifest, store=store, queues=queues, blobs=None, timers=None).enqueue(task.name, {"to": "a"}).id
 
 

@@ -23,10 +23,11 @@ import pytest
 from offload import State, use
 from offload.aws import sdk
 from offload.aws.items import load_map
+from offload.core.enqueueing.options import CheckedOptions
+from offload.core.enqueueing.request import EnqueueRequest
 from offload.core.manifest import dead_letter_name, queue_name
-from offload.core.messages import job_id_of
-from offload.core.ports import Outgoing
-from offload.core.producing import Options, Order
+from offload.core.messages.message import job_id_for, job_id_of
+from offload.core.ports import OutgoingMessage
 
 DIED = "the worker before it died"
 
@@ -77,16 +78,18 @@ def gathered(stack, task):
 
 
 def enqueue_all(stack, task, ledger, payloads):
-    orders = [Order(task, {"ledger": ledger.path, **payload}, Options()) for payload in payloads]
-    return stack.client.send_many(orders)
+    """Enqueue one job for each payload, to note its runs in the ledger; returns their handles."""
+    requests = [EnqueueRequest(task, {"ledger": ledger.path, **payload}, CheckedOptions()) for payload in payloads]
+    return stack.client.send_many(requests)
 
 
 def empty(stack, task):
+    """Tell whether no message is left in a task's queue, hidden or delayed ones included."""
     counts = stack.client.queues.counts(queue_name("offload", task))
     return counts.visible == counts.in_flight == counts.delayed == 0
 
 
-def buried(stack, task):
+def take_dead_letters(stack, task):
     """Take everything out of a task's dead-letter queue."""
     queue = dead_letter_name("offload", task)
     found = []
@@ -97,6 +100,7 @@ def buried(stack, task):
 
 
 def path(record):
+    """Return a job's way through its states, each with its attempt."""
     return [(entry["state"], entry["attempt"]) for entry in record.history]
 
 
@@ -128,7 +132,7 @@ def test_a_killed_worker_costs_one_attempt_of_the_one_job_it_ran(stack, ledger):
     assert ledger.of(after.id) == [1, 2]
     assert after.progress["current"] != pid
     assert after.started_at >= max(record.finished_at for record in records[slow + 1 :]), "it runs after its batch"
-    assert buried(stack, "mortal") == []
+    assert take_dead_letters(stack, "mortal") == []
 
 
 def test_jobs_that_end_their_own_worker_take_no_other_along(stack, ledger):
@@ -147,8 +151,8 @@ def test_jobs_that_end_their_own_worker_take_no_other_along(stack, ledger):
     assert path(record) == [("PENDING", 0), ("RUNNING", 1), ("RUNNING", 2), ("FAILED", 2)]
     assert (record.error["type"], record.error["attempt"]) == ("WorkerLost", 2)
     assert ledger.of(once.id) == ledger.of(always.id) == [1, 2]
-    (letter,) = buried(stack, "mortal")
-    body = json.loads(letter.body)
+    (dead_letter,) = take_dead_letters(stack, "mortal")
+    body = json.loads(dead_letter.body)
     assert (body["id"], body["payload"]) == (always.id, {"ledger": ledger.path, "dies": 99})
 
 
@@ -156,7 +160,7 @@ def test_a_copy_that_comes_while_its_job_runs_waits_for_it(stack, ledger):
     job, *_ = enqueue_all(stack, "steady", ledger, [{"seconds": 2.5}])
     until(lambda: job.status() is State.RUNNING, 30, "the job runs")
     body = json.dumps({"id": job.id, "payload": {"ledger": ledger.path, "seconds": 2.5}})
-    stack.client.queues.send(queue_name("offload", "steady"), Outgoing(body))
+    stack.client.queues.send(queue_name("offload", "steady"), OutgoingMessage(body))
     until(lambda: empty(stack, "steady"), 60, "the queue empties")
     assert job.record().attempt == 1
     assert ledger.lines() == [(job.id, "1", "starts"), (job.id, "1", "ends")]
@@ -211,21 +215,36 @@ def test_a_stopped_engine_goes_on_where_it_was(stack, ledger):
             assert ran == list(range(1, attempts + 1))
             assert ledger.of(job_id, "ends") == ([attempts] if state is State.SUCCEEDED else [])
     assert {job_id for job_id, _ in starts} <= set(expected)
-    assert {job_id_of(letter.body) for letter in buried(stack, "steady")} == {job.id for job in refused}
+    dead = take_dead_letters(stack, "steady")
+    assert {job_id_of(message.body) for message in dead} == {job.id for job in refused}
 
 
 JOBS = 5_000
 PRODUCERS = 3
 TASKS = ("charge", "notify", "archive")
-PLANS = {  # weight, state, attempts, error
-    "succeed": (70, State.SUCCEEDED, 1, None),
-    "stumble": (16, State.SUCCEEDED, 2, None),
-    "refuse": (4, State.FAILED, 1, "Permanent"),
-    "exhaust": (3, State.FAILED, 2, "ConnectionError"),
-    "invalid": (4, State.FAILED, 0, "PayloadError"),
-    "poison": (3, State.FAILED, 0, "MessageError"),
+
+
+@dataclass(frozen=True)
+class Plan:
+    """How some jobs of the crowd are to end: in which state, after how many attempts, with which error."""
+
+    weight: int
+    state: State
+    attempts: int
+    error: str | None = None
+
+
+PLANS = {
+    "succeed": Plan(70, State.SUCCEEDED, attempts=1),
+    "stumble": Plan(16, State.SUCCEEDED, attempts=2),
+    "refuse": Plan(4, State.FAILED, attempts=1, error="Permanent"),
+    "exhaust": Plan(3, State.FAILED, attempts=2, error="ConnectionError"),
+    "invalid": Plan(4, State.FAILED, attempts=0, error="PayloadError"),
+    "poison": Plan(3, State.FAILED, attempts=0, error="MessageError"),
 }
-WAYS = ("delay_many", "send_many", "bare", "copies")
+WAYS = {"delay_many": 45, "send_many": 25, "bare": 20, "copies": 10}
+"""How jobs are sent, with their weights."""
+
 POISON = ("no json at all", "[1, 2]", '{"payload": 3}', '{"version": 1}', '{"payload": {}, "version": 9}')
 
 
@@ -250,9 +269,10 @@ class Sent:
 
 
 def crowd(rng, ledger):
+    """Draw the jobs of the crowd."""
     for number in range(JOBS):
-        (plan,) = rng.choices(list(PLANS), [weight for weight, *_ in PLANS.values()])
-        (way,) = rng.choices(WAYS, [45, 25, 20, 10])
+        (plan,) = rng.choices(list(PLANS), [plan.weight for plan in PLANS.values()])
+        (way,) = rng.choices(list(WAYS), list(WAYS.values()))
         if plan == "poison":
             way = "bare"
         elif plan == "invalid" and way == "delay_many":
@@ -271,16 +291,16 @@ def dispatch(stack, ledger, jobs):
     queue = queue_name("offload", task)
     if way == "copies":
         for few in batches(jobs, 3):  # a copy that is sent after its job has failed would be a redrive
-            copies = [Outgoing(job.body) for job in few for _ in range(job.copies)]
+            copies = [OutgoingMessage(job.body) for job in few for _ in range(job.copies)]
             assert all(isinstance(answer, str) for answer in stack.client.queues.send_batch(queue, copies))
         return
     if way == "delay_many":
         ids = [handle.id for handle in producer_of(task).delay_many([job.payload(ledger) for job in jobs])]
     elif way == "send_many":
-        orders = [Order(task, job.payload(ledger), Options()) for job in jobs]
-        ids = [handle.id for handle in stack.client.send_many(orders)]
+        requests = [EnqueueRequest(task, job.payload(ledger), CheckedOptions()) for job in jobs]
+        ids = [handle.id for handle in stack.client.send_many(requests)]
     else:
-        ids = stack.client.queues.send_batch(queue, [Outgoing(job.body) for job in jobs])
+        ids = stack.client.queues.send_batch(queue, [OutgoingMessage(job.body) for job in jobs])
     for job, job_id in zip(jobs, ids, strict=True):
         job.id = job_id
 
@@ -319,18 +339,18 @@ def test_five_thousand_jobs_are_all_accounted_for(stack, ledger, capsys):
     done = time.monotonic()
 
     records = all_records(stack)
-    wrong, runs, letters, states = [], Counter(), Counter(), Counter()
+    wrong, runs, expected_dead, states = [], Counter(), Counter(), Counter()
     for job in jobs:
-        _, state, attempts, error = PLANS[job.plan]
+        plan = PLANS[job.plan]
         record = records.get(job.id, {})
         found = (record.get("state"), record.get("attempt"), record.get("error", {}).get("type"))
         states[f"{job.plan}: {found[0]}, attempt {found[1]}"] += 1
-        if found != (state, attempts, error):
+        if found != (plan.state, plan.attempts, plan.error):
             wrong.append((job, found))
-        runs.update((job.id, attempt + 1) for attempt in range(attempts))
-        if state is State.FAILED:
-            letters[job.task, job.id] += job.copies
-    dead = [(task, letter) for task in TASKS for letter in buried(stack, task)]
+        runs.update((job.id, attempt + 1) for attempt in range(plan.attempts))
+        if plan.state is State.FAILED:
+            expected_dead[job.task, job.id] += job.copies
+    dead = [(task, message) for task in TASKS for message in take_dead_letters(stack, task)]
     with capsys.disabled():
         messages = sum(job.copies for job in jobs)
         print(f"\n{JOBS} jobs in {messages} messages: sent in {sent - began:.1f} s, done after {done - began:.1f} s")
@@ -340,8 +360,8 @@ def test_five_thousand_jobs_are_all_accounted_for(stack, ledger, capsys):
 
     assert wrong == []
     assert ledger.attempts() == runs, "each attempt ran once, and nothing else did"
-    assert Counter((task, job_id_of(letter.body) or letter.message_id) for task, letter in dead) == letters
-    unnamed = {letter.message_id: letter.body for _, letter in dead if job_id_of(letter.body) is None}
+    assert Counter((task, job_id_for(message)) for task, message in dead) == expected_dead
+    unnamed = {message.message_id: message.body for _, message in dead if job_id_of(message.body) is None}
     never_ran = {job.id: job.body for job in jobs if job.way == "bare" and job.plan in ("poison", "invalid")}
     assert unnamed == never_ran, "what can never run is kept as it was sent; what ran and failed names its job"
     assert {job_id for job_id, record in records.items() if record.get("task") in TASKS} == {job.id for job in jobs}

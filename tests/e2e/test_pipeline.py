@@ -11,7 +11,7 @@ import pytest
 from offload import JobFailed, State
 from offload.aws import sdk
 from offload.core.manifest import dead_letter_name, queue_name
-from offload.core.ports import Outgoing
+from offload.core.ports import OutgoingMessage
 
 PATIENCE = 60
 
@@ -21,7 +21,7 @@ def ended(stack, job_id, timeout=PATIENCE):
     deadline = time.monotonic() + timeout
     while time.monotonic() < deadline:
         item = stack.client.store.get(job_id)
-        if item is not None and State(item["state"]).terminal:
+        if item is not None and State(item["state"]).ended:
             return stack.client.job(job_id)
         time.sleep(0.2)
     pytest.fail(f"job {job_id} has not ended: {stack.client.store.get(job_id)}")
@@ -143,7 +143,7 @@ def test_a_duplicate_delivery_runs_once(stack):
     job_id = str(uuid.uuid4())
     body = json.dumps({"id": job_id, "payload": {}})
     queue = queue_name("offload", "stamp")
-    stack.client.queues.send_batch(queue, [Outgoing(body), Outgoing(body), Outgoing(body)])
+    stack.client.queues.send_batch(queue, [OutgoingMessage(body), OutgoingMessage(body), OutgoingMessage(body)])
     ended(stack, job_id)
     send(stack, "stamp", body)
     deadline = time.monotonic() + PATIENCE
@@ -161,7 +161,7 @@ def test_a_duplicate_delivery_runs_once(stack):
 def test_progress_is_seen_while_the_job_runs_and_a_large_result_comes_back(stack):
     job = stack.client.enqueue("stamp", {"seconds": 4, "size": 300_000})
     seen = set()
-    while not (record := job.record()).state.terminal:
+    while not (record := job.record()).state.ended:
         if record.progress:
             seen.add(record.progress["current"])
         time.sleep(0.2)

@@ -8,8 +8,8 @@ import functions
 from functions.deliver_webhook import handler as deliver_webhook
 from functions.export_report import rows
 from functions.send_email import handler as send_email
-from offload.core.context import enter, leave
 from offload.core.manifest import Manifest
+from offload.core.tasks.context import enter, leave
 
 BUCKET = "offload-files"
 

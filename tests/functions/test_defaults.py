@@ -7,7 +7,7 @@ import pytest
 import functions
 from functions.send_email.handler import send_email
 from offload import Permanent
-from offload.core.registry import discover, find_root
+from offload.core.tasks.registry import discover, find_root
 
 NAMES = ["cleanup_expired", "deliver_webhook", "export_report", "resize_image", "send_email"]
 

@@ -14,7 +14,7 @@ import pytest
 from infra import targets
 from infra.bundles import Bundler
 from infra.stages import Stage
-from infra.wheels import library_requirements, name_of, read_pins, task_requirements
+from infra.wheels import library_requirements, package_name, read_pins, task_requirements
 from offload import DefinitionError
 
 HERE = targets.choose(Stage("local", log_days=1, on_host=True))
@@ -84,7 +84,12 @@ def run(folder, code):
 
 def test_it_holds_what_runs_and_nothing_else(opened):
     found = {path.relative_to(opened).as_posix() for path in opened.rglob("*") if "__pycache__" not in path.parts}
-    assert {"offload/__init__.py", "offload/runtime/entry.py", "offload/core/tasks.py", "offload/aws/table.py"} <= found
+    assert {
+        "offload/__init__.py",
+        "offload/runtime/entry.py",
+        "offload/core/tasks/task.py",
+        "offload/aws/table.py",
+    } <= found
     assert {path.name for path in (opened / "offload").iterdir() if path.is_dir()} == {
         *("aws", "client", "core", "runtime", "__pycache__")
     }
@@ -110,7 +115,7 @@ def test_it_runs_alone(opened):
     code = (
         "from functions.one.handler import one\n"
         "import pydantic_core, boto3, offload.runtime.powertools\n"
-        "from offload.core.registry import load_task\n"
+        "from offload.core.tasks.registry import load_task\n"
         "from pathlib import Path\n"
         f"assert load_task('one', Path({str(opened)!r})) is one\n"
         "print(one('world'))"
@@ -125,16 +130,17 @@ def test_a_task_module_loads_no_sdk_there(opened):
 
 def test_bytecode_is_there_and_is_used_whatever_the_times(opened):
     compiled = sys.implementation.cache_tag
-    for module in ("offload/core/__pycache__/tasks", "functions/one/__pycache__/handler", "pydantic/__pycache__/main"):
+    library = "offload/core/tasks/__pycache__/task"
+    for module in (library, "functions/one/__pycache__/handler", "pydantic/__pycache__/main"):
         header = (opened / f"{module}.{compiled}.pyc").read_bytes()[:8]
         assert header[:4].hex() == HERE.bytecode
         assert header[4:] == b"\x01\x00\x00\x00"  # by hash, not checked
     for source in opened.rglob("*.py"):
         os.utime(source, (2_000_000_000, 2_000_000_000))
-    code = "import offload.core.tasks as m\nprint(m.__cached__, m.__spec__.loader.path_stats)"
-    assert "tasks" in run(opened, code)
-    assert run(opened, "sys.dont_write_bytecode = False\nimport offload.core.tasks").strip() == ""
-    assert (opened / f"offload/core/__pycache__/tasks.{compiled}.pyc").read_bytes()[:8] == header
+    code = "import offload.core.tasks.task as m\nprint(m.__cached__, m.__spec__.loader.path_stats)"
+    assert f"{library}.{compiled}.pyc" in run(opened, code)
+    assert run(opened, "sys.dont_write_bytecode = False\nimport offload.core.tasks.task").strip() == ""
+    assert (opened / f"{library}.{compiled}.pyc").read_bytes()[:8] == header
 
 
 def test_the_same_sources_make_the_same_bundle(project, cache, tmp_path):
@@ -213,13 +219,13 @@ def test_a_missing_lock_is_named(project, tmp_path):
 
 def test_lambda_brings_the_sdk_unless_a_task_pins_it(project, cache):
     build = Bundler(project, replace(HERE, has_sdk=True), cache=cache)
-    assert "boto3" not in {name_of(line) for line in build._requirements(["one"])}
+    assert "boto3" not in {package_name(line) for line in build._requirements(["one"])}
     (project / "functions" / "one" / "requirements.txt").write_text("boto3\n")
     assert "boto3" in build._requirements(["one"])
 
 
 def test_the_librarys_requirements_are_the_packages_own(repository):
-    wanted = {name_of(line) for line in library_requirements(repository / "pyproject.toml")}
+    wanted = {package_name(line) for line in library_requirements(repository / "pyproject.toml")}
     assert {"boto3", "pydantic", "cronsim", "aws-lambda-powertools"} <= wanted
     assert "aws-cdk-lib" not in wanted
 
@@ -246,6 +252,6 @@ def test_pins_are_read_without_extras_and_hashes(tmp_path):
 
 
 def test_every_task_of_the_repository_finds_its_requirements_pinned(repository):
-    pinned = {name_of(line) for line in read_pins(repository / "requirements.txt")}
+    pinned = {package_name(line) for line in read_pins(repository / "requirements.txt")}
     for path in Path(repository / "functions").glob("*/requirements.txt"):
-        assert {name_of(line) for line in task_requirements(path)} <= pinned, path
+        assert {package_name(line) for line in task_requirements(path)} <= pinned, path

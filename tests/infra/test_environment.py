@@ -3,20 +3,21 @@
 import pytest
 
 from infra import environment
-from infra.reach import importable, reachable
+from infra.enqueueing import may_enqueue, may_import
 from offload import DefinitionError
 from offload.core.manifest import Manifest
-from offload.core.settings import Settings
+from offload.core.tasks.settings import Settings
 
 
 def manifest(*tasks):
+    """Return the manifest of a stack whose tasks have the default settings."""
     return Manifest(
         stack="offload",
         account="<account>",
         region="<region>",
         table="<table>",
         bucket="<bucket>",
-        tasks={name: ["default"] for name in tasks},
+        tasks={name: Settings().for_producers() for name in tasks},
         timers={"group": "offload", "role": "<role>"},
     )
 
@@ -44,14 +45,14 @@ def test_the_workers_own_variables_cannot_be_set():
 
 def test_reach_is_what_is_declared_and_what_follows():
     settings = {"a": Settings(enqueues=("b",), on_failure="c"), "b": Settings(), "c": Settings(enqueues=("*",))}
-    assert reachable("a", settings) == ["b", "c"]
-    assert importable("a", settings) == ["b"]
-    assert reachable("b", settings) == []
-    assert importable("c", settings) == ["a", "b", "c"]
+    assert may_enqueue("a", settings) == ["b", "c"]
+    assert may_import("a", settings) == ["b"]
+    assert may_enqueue("b", settings) == []
+    assert may_import("c", settings) == ["a", "b", "c"]
 
 
 @pytest.mark.parametrize("setting", [{"enqueues": ("gone",)}, {"on_success": "gone"}, {"on_failure": "gone"}])
 def test_a_task_that_does_not_exist_is_named(setting):
     (name,) = setting
     with pytest.raises(DefinitionError, match=rf"task 'a': {name}='gone': no such task; found a"):
-        reachable("a", {"a": Settings(**setting)})
+        may_enqueue("a", {"a": Settings(**setting)})

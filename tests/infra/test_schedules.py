@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from offload.core.messages import Message
+from offload.core.messages.message import Message
 
 TICK = "2026-11-21T02:00:00Z"
 

@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from offload.core.jobs import RECORD_LIFE_DAYS
+from offload.core.jobs.record import RECORD_LIFE_DAYS
 from offload.core.manifest import Manifest
 
 
@@ -57,7 +57,8 @@ def test_the_manifest_names_everything(template, tasks):
     assert parameter["Tier"] == "Intelligent-Tiering"
     manifest = Manifest.load(template.flat(parameter["Value"]))
     assert sorted(manifest.tasks) == tasks
-    assert manifest.tasks["nightly"] == ["high", "default"]
+    assert manifest.tasks["nightly"] == {"priorities": ["high", "default"]}
+    assert manifest.tasks["leaf"] == {}
     assert manifest.table.strip("<>") in template.all("AWS::DynamoDB::Table")
     assert manifest.bucket.strip("<>") in template.all("AWS::S3::Bucket")
     assert manifest.timers["group"] == "offload"

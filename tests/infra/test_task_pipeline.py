@@ -73,11 +73,11 @@ def manifest_of(function, template):
 
 
 def test_a_function_knows_itself_and_what_it_may_enqueue(functions, template, tasks):
-    assert manifest_of(functions["leaf"], template).tasks == {"leaf": ["default"]}
+    assert manifest_of(functions["leaf"], template).tasks == {"leaf": {}}
     assert manifest_of(functions["nightly"], template).tasks == {
-        "nightly": ["high", "default"],
-        "leaf": ["default"],
-        "alert": ["default"],
+        "nightly": {"priorities": ["high", "default"]},
+        "leaf": {},
+        "alert": {},
     }
     assert sorted(manifest_of(functions["alert"], template).tasks) == tasks
 

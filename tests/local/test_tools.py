@@ -71,5 +71,5 @@ def test_npm_runs_only_when_the_cdk_is_missing_or_of_another_version(path, tmp_p
 
 def test_a_program_that_fails_tells_what_it_said(tmp_path):
     with pytest.raises(LocalError, match="npm ci failed with status 7") as refused:
-        tools.insist("npm ci", ["/bin/sh", "-c", "echo no such package; exit 7"], tmp_path, {}, None)
+        tools.run_or_fail("npm ci", ["/bin/sh", "-c", "echo no such package; exit 7"], tmp_path, {}, None)
     assert "no such package" in str(refused.value)

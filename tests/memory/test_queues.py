@@ -7,7 +7,7 @@ import random
 import pytest
 
 from offload.core.errors import Refused
-from offload.core.ports import Outgoing, QueueCounts
+from offload.core.ports import OutgoingMessage, QueueCounts
 from offload.memory.clock import VirtualClock
 from offload.memory.queues import DAY_SECONDS, MemoryQueues
 from offload.memory.timers import MemoryTimers
@@ -35,11 +35,11 @@ def take(queues, name="q", visibility=30, wait=0):
 def test_the_same_seed_gives_the_same_ids(clock, queues):
     twin = MemoryQueues(clock, random.Random(1))
     twin.create("q")
-    assert queues.send("q", Outgoing("a")) == twin.send("q", Outgoing("a"))
+    assert queues.send("q", OutgoingMessage("a")) == twin.send("q", OutgoingMessage("a"))
 
 
 def test_a_message_is_kept_for_its_retention_and_no_longer(clock, queues):
-    queues.send("q", Outgoing("a"))
+    queues.send("q", OutgoingMessage("a"))
     clock.advance(4 * DAY_SECONDS - 1)
     assert queues.counts("q").visible == 1
     clock.advance(1)
@@ -48,7 +48,7 @@ def test_a_message_is_kept_for_its_retention_and_no_longer(clock, queues):
 
 
 def test_the_age_goes_on_in_the_dead_letter_queue(clock, queues):
-    queues.send("q", Outgoing("a"))
+    queues.send("q", OutgoingMessage("a"))
     for _ in range(3):
         take(queues, visibility=0)
     clock.advance(14 * DAY_SECONDS - 1)
@@ -59,7 +59,7 @@ def test_the_age_goes_on_in_the_dead_letter_queue(clock, queues):
 
 def test_a_wait_advances_the_clock_to_what_comes_and_no_further(clock, queues):
     start = clock.now()
-    queues.send("q", Outgoing("a", delay=7))
+    queues.send("q", OutgoingMessage("a", delay=7))
     assert len(take(queues, wait=20)) == 1
     assert clock.now() == start + 7000
     assert take(queues, wait=5, visibility=30) == []
@@ -72,7 +72,7 @@ def test_a_wait_sees_a_timer_fire(clock, queues):
 
 
 def test_visibility_lasts_twelve_hours_from_the_receive_at_most(clock, queues):
-    queues.send("q", Outgoing("a"))
+    queues.send("q", OutgoingMessage("a"))
     (message,) = take(queues, visibility=12 * HOUR)
     clock.advance(HOUR)
     with pytest.raises(Refused, match="12 hours"):
@@ -83,7 +83,7 @@ def test_visibility_lasts_twelve_hours_from_the_receive_at_most(clock, queues):
 
 
 def test_a_receipt_is_out_of_force_when_the_message_is_visible_or_received_again(clock, queues):
-    queues.send("q", Outgoing("a"))
+    queues.send("q", OutgoingMessage("a"))
     (first,) = take(queues, visibility=10)
     clock.advance(10)
     with pytest.raises(Refused):
@@ -98,7 +98,7 @@ def test_a_receipt_is_out_of_force_when_the_message_is_visible_or_received_again
 
 
 def test_a_visible_message_can_still_be_deleted_by_its_last_receipt(clock, queues):
-    queues.send("q", Outgoing("a"))
+    queues.send("q", OutgoingMessage("a"))
     (message,) = take(queues, visibility=10)
     clock.advance(11)
     queues.delete("q", message.receipt)
@@ -106,7 +106,7 @@ def test_a_visible_message_can_still_be_deleted_by_its_last_receipt(clock, queue
 
 
 def test_a_receipt_of_the_source_says_nothing_in_the_dead_letter_queue(queues):
-    queues.send("q", Outgoing("a"))
+    queues.send("q", OutgoingMessage("a"))
     take(queues, visibility=0)
     (last,) = take(queues, visibility=0)
     assert take(queues) == []
@@ -115,7 +115,7 @@ def test_a_receipt_of_the_source_says_nothing_in_the_dead_letter_queue(queues):
 
 
 def test_a_redrive_brings_messages_back_as_new_ones(clock, queues):
-    sent = queues.send("q", Outgoing("a", group="tenant"))
+    sent = queues.send("q", OutgoingMessage("a", group="tenant"))
     for _ in range(3):
         take(queues, visibility=0)
     clock.advance(60)
@@ -129,7 +129,7 @@ def test_a_redrive_brings_messages_back_as_new_ones(clock, queues):
 
 
 def test_a_message_sent_to_a_dead_letter_queue_by_hand_cannot_be_redriven(queues):
-    queues.send("dead", Outgoing("a"))
+    queues.send("dead", OutgoingMessage("a"))
     with pytest.raises(Refused, match="CouldNotDetermineMessageSource"):
         queues.redrive("dead")
 
@@ -140,7 +140,7 @@ def test_a_dead_letter_queue_must_exist_first(clock):
 
 
 def test_what_lies_in_a_queue_is_shown_as_copies_and_can_be_purged(queues):
-    queues.send("q", Outgoing("a", delay=5))
+    queues.send("q", OutgoingMessage("a", delay=5))
     queues.messages("q")[0].body = "changed"
     assert [message.body for message in queues.messages("q")] == ["a"]
     assert queues.names() == ["dead", "q"]

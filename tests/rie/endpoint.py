@@ -11,7 +11,7 @@ from botocore.config import Config
 
 from offload.aws.table import JobTable
 from offload.core.manifest import INDEX, Manifest
-from offload.core.messages import Message
+from offload.core.messages.message import Message
 
 REGION, ACCOUNT = "us-east-1", "123456789012"
 
@@ -39,7 +39,7 @@ class Aws:
             region=REGION,
             table=f"jobs-{uuid.uuid4().hex}",  # moto keeps what other tests made in this process
             bucket="rie",
-            tasks={"probe": ["default"]},
+            tasks={"probe": {}},
             timers={"group": "rie", "role": "arn:aws:iam::123456789012:role/rie"},
         )
         given = {

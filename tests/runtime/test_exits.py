@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from offload import Permanent, Retry, RetryLater, State, task
+from offload import Permanent, Retry, RetryLater, SoftTimeLimitExceeded, State, task
 from offload.runtime.limits import soft_limit
-from offload.testing import pipeline
+from offload.testing.simulated_worker import SimulatedWorker
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -23,9 +23,9 @@ LOST = "the worker was killed, timed out or ran out of memory"
 
 
 @pytest.fixture(autouse=True)
-def real_timer(monkeypatch):
+def _real_soft_limit(monkeypatch):
     """Let the soft limit be the worker's own: a pipeline leaves it to the virtual clock."""
-    monkeypatch.setattr(pipeline._Simulated, "soft_limit", staticmethod(soft_limit))
+    monkeypatch.setattr(SimulatedWorker, "limit", staticmethod(soft_limit))
 
 
 class Custom(BaseException):
@@ -62,7 +62,7 @@ class Misleading(Exception):
 
     @property
     def __notes__(self) -> Any:
-        raise RuntimeError("no notes")
+        raise RuntimeError("no trace")
 
     @property
     def __cause__(self) -> Any:
@@ -71,7 +71,18 @@ class Misleading(Exception):
 
 @dataclass
 class Exit:
-    """What the task in the middle does, and what its record then says."""
+    """How a run comes to its end, and what the job's record says of it.
+
+    Attributes:
+        do: What the run does; it is given the pipeline.
+        type: Type of the error in the record.
+        message: How the error's message begins.
+        state: The job's last state.
+        result: The job's result.
+        runs: How often the job runs; None for as often as its task allows.
+        traceback: The record has a traceback.
+        settings: Settings of the task.
+    """
 
     do: Callable[[Any], Any]
     type: str = ""
@@ -84,27 +95,27 @@ class Exit:
 
 
 def raising(error: BaseException) -> Callable[[Any], Any]:
-    def do(_world: Any) -> None:
+    def do(_pipeline: Any) -> None:
         raise error.with_traceback(None)  # not on top of where it was raised before
 
     return do
 
 
 def raising_async(error: BaseException) -> Callable[[Any], Any]:
-    async def do(_world: Any) -> None:
+    async def do(_pipeline: Any) -> None:
         await asyncio.sleep(0)
         raise error.with_traceback(None)
 
     return do
 
 
-async def killed_async(world: Any) -> None:
+async def killed_async(pipeline: Any) -> None:
     await asyncio.sleep(0)
-    world.kill()
+    pipeline.kill()
 
 
-def down(world: Any) -> Any:
-    return down(world)
+def recurse(pipeline: Any) -> Any:
+    return recurse(pipeline)
 
 
 def deep_group() -> BaseException:
@@ -123,26 +134,26 @@ def long_chain() -> BaseException:
     return error
 
 
-def too_long(_world: Any) -> None:
+def too_long(_pipeline: Any) -> None:
     time.sleep(5)
 
 
-async def too_long_async(_world: Any) -> None:
+async def too_long_async(_pipeline: Any) -> None:
     await asyncio.sleep(5)
 
 
-async def too_long_in_a_group(_world: Any) -> None:
+async def too_long_in_a_group(_pipeline: Any) -> None:
     await asyncio.gather(asyncio.sleep(5), asyncio.sleep(6))
 
 
-async def too_long_then_cleans_up(_world: Any) -> None:
+async def too_long_then_cleans_up(_pipeline: Any) -> None:
     try:
         await asyncio.sleep(5)
     finally:
         await asyncio.sleep(0)  # cleaning up may wait, too
 
 
-def exits(_world: Any) -> None:
+def exits(_pipeline: Any) -> None:
     sys.exit("bye")
 
 
@@ -153,9 +164,9 @@ HIDDEN = "(its text cannot be shown: RuntimeError)"
 
 EXITS = {
     # The process is gone
-    "killed": Exit(lambda world: world.kill(), "WorkerLost", LOST, traceback=False),
+    "killed": Exit(lambda pipeline: pipeline.kill(), "WorkerLost", LOST, traceback=False),
     "killed, async": Exit(killed_async, "WorkerLost", LOST, traceback=False),
-    "hard timeout": Exit(lambda world: world.clock.advance(60), "WorkerLost", LOST, traceback=False),
+    "hard timeout": Exit(lambda pipeline: pipeline.clock.advance(60), "WorkerLost", LOST, traceback=False),
     # Limits
     "soft limit": Exit(too_long, *LIMIT, settings=SOON),
     "soft limit, async": Exit(too_long_async, *LIMIT, settings=SOON),
@@ -196,7 +207,7 @@ EXITS = {
     ),
     "deep exception group": Exit(raising(deep_group()), "ExceptionGroup", "level (1 sub-exception)"),
     "long chain of causes": Exit(raising(long_chain()), "ValueError", "4999"),
-    "deep recursion": Exit(down, "RecursionError", "maximum recursion depth exceeded"),
+    "deep recursion": Exit(recurse, "RecursionError", "maximum recursion depth exceeded"),
     "surrogate in the message": Exit(raising(ValueError("\ud800 \x00")), "ValueError", "? \x00"),
     # Results
     "result without a JSON form": Exit(
@@ -216,80 +227,73 @@ EXITS = {
 }
 
 
-def middle_of_three(do: Callable[[Any], Any], world: list[Any], runs: list[str], settings: dict[str, Any]) -> Any:
-    if inspect.iscoroutinefunction(do):
-
-        @task(**settings)
-        async def work(name: str):
-            runs.append(name)
-            return await do(world[0]) if name == "b" else name
-
-        return work
-
-    @task(**settings)
-    def work(name: str):
-        runs.append(name)
-        return do(world[0]) if name == "b" else name
-
-    return work
-
-
 @pytest.mark.parametrize("attempts", [1, 2])
 @pytest.mark.parametrize("name", EXITS)
-def test_an_exit_is_recorded_and_explained_and_costs_its_neighbours_nothing(stage, name, attempts):
-    wanted = EXITS[name]
-    runs: list[str] = []
-    stages: list[Any] = []
-    retry = Retry(max_attempts=attempts, base="1s")
-    work = middle_of_three(wanted.do, stages, runs, {"batch_size": 3, "retry": retry, **wanted.settings})
-    stages.append(world := stage(work))
-    jobs = [work.delay(each) for each in "abc"]
-    begin = time.monotonic()
-    world.run_until_idle()
-    assert time.monotonic() - begin < 2
-    for neighbour in (jobs[0], jobs[2]):
+def test_an_exit_is_recorded_and_explained_and_costs_its_neighbours_nothing(deploy, worker_log, name, attempts):
+    """Three jobs make a batch, and the run of the one in the middle comes to this end."""
+    expected, runs = EXITS[name], []
+    settings = {"batch_size": 3, "retry": Retry(max_attempts=attempts, base="1s"), **expected.settings}
+
+    def work(name: str):
+        runs.append(name)
+        return expected.do(pipeline) if name == "b" else name
+
+    async def work_async(name: str):
+        runs.append(name)
+        return await expected.do(pipeline) if name == "b" else name
+
+    working = task(**settings)(work_async if inspect.iscoroutinefunction(expected.do) else work)
+    pipeline = deploy(working)
+    before, job, after = [working.delay(each) for each in "abc"]
+
+    began_at = time.monotonic()
+    pipeline.run_until_idle()
+    assert time.monotonic() - began_at < 2
+
+    for neighbour in (before, after):
         assert (neighbour.status(), neighbour.record().attempt) == (State.SUCCEEDED, 1)
     assert (runs.count("a"), runs.count("c")) == (1, 1)
-    record = jobs[1].record()
-    assert record.state is wanted.state
-    assert world.waiting() == []
-    assert "the worker failed on a message" not in world.log.getvalue()
-    assert len(json.dumps(world.item(jobs[1].id))) < 9_000
-    if wanted.state is State.SUCCEEDED:
+    assert pipeline.waiting() == []
+    assert "the worker failed on a message" not in worker_log.text
+    record = job.record()
+    assert record.state is expected.state
+    assert len(json.dumps(pipeline.record(job.id))) < 9_000
+    if expected.state is State.SUCCEEDED:
         assert (record.attempt, record.error, runs.count("b")) == (1, None, 1)
-        assert jobs[1].result(0) == wanted.result
-        assert world.dead() == []
+        assert job.result(0) == expected.result
+        assert pipeline.dead() == []
         return
-    expected = wanted.runs or attempts
-    assert (record.attempt, runs.count("b")) == (expected, expected)
-    assert (record.error["type"], record.error["attempt"]) == (wanted.type, expected)
-    assert record.error["message"].startswith(wanted.message)
+    last = expected.runs or attempts
+    assert (record.attempt, runs.count("b")) == (last, last)
+    assert (record.error["type"], record.error["attempt"]) == (expected.type, last)
+    assert record.error["message"].startswith(expected.message)
     assert len(record.error["message"]) <= 1_000
-    assert ("traceback" in record.error["traceback"].lower()) is wanted.traceback
+    assert ("traceback" in record.error["traceback"].lower()) is expected.traceback
     assert len(record.error["traceback"]) <= 4_000
-    assert record.error["message"] or wanted.type in record.error["traceback"]
-    assert record.reason.startswith(wanted.type)
-    assert [letter.job.id for letter in world.dead_letters()] == [jobs[1].id]
+    assert record.error["message"] or expected.type in record.error["traceback"]
+    assert record.reason.startswith(expected.type)
+    assert [letter.job.id for letter in pipeline.dead_letters()] == [job.id]
 
 
-def test_a_long_message_does_not_push_the_frames_out_of_the_traceback(stage):
+def test_a_long_message_does_not_push_the_frames_out_of_the_traceback(deploy):
     @task(retry=Retry(max_attempts=1))
     def wordy():
         raise ValueError("x" * LARGE)
 
-    world = stage(wordy)
+    pipeline = deploy(wordy)
     job = wordy.delay()
-    world.run_until_idle()
+    pipeline.run_until_idle()
+
     assert "in wordy" in job.record().error["traceback"]
     assert job.record().error["traceback"].endswith("x...\n")
 
 
 @pytest.mark.parametrize("kind", ["sync", "async"])
-def test_the_soft_limit_is_raised_inside_the_task(stage, kind):
+def test_the_soft_limit_is_raised_inside_the_task(deploy, kind):
     seen = []
 
     @task(**SOON, retry=Retry(max_attempts=1))
-    def sync():
+    def sleeps():
         try:
             time.sleep(5)
         except Exception as limit:
@@ -297,32 +301,34 @@ def test_the_soft_limit_is_raised_inside_the_task(stage, kind):
             raise
 
     @task(**SOON, retry=Retry(max_attempts=1))
-    async def waiting():
+    async def awaits():
         try:
             await asyncio.sleep(5)
         except Exception as limit:
             seen.append(type(limit).__name__)
             raise
 
-    chosen = sync if kind == "sync" else waiting
-    world = stage(chosen)
-    job = chosen.delay()
-    world.run_until_idle()
+    slow = sleeps if kind == "sync" else awaits
+    pipeline = deploy(slow)
+    job = slow.delay()
+    pipeline.run_until_idle()
+
     assert seen == ["SoftTimeLimitExceeded"]
-    assert f"in {chosen.name}" in job.record().error["traceback"]
+    assert f"in {slow.name}" in job.record().error["traceback"]
 
 
-def test_a_task_may_catch_the_soft_limit_and_succeed(stage):
+def test_a_task_may_catch_the_soft_limit_and_succeed(deploy):
     @task(**SOON)
     async def patient() -> str:
         try:
             await asyncio.sleep(5)
         except TimeoutError:
-            raise
-        except Exception:  # noqa: BLE001
+            raise  # the task's own limits raise this, and it must tell the two apart
+        except SoftTimeLimitExceeded:
             return "partly"
 
-    world = stage(patient)
+    pipeline = deploy(patient)
     job = patient.delay()
-    world.run_until_idle()
+    pipeline.run_until_idle()
+
     assert job.result(0) == "partly"

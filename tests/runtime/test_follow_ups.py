@@ -1,167 +1,204 @@
-"""Tasks that follow an end: enqueued once, whatever is repeated or lost, and never without end."""
+"""The task that follows an end is enqueued once, whatever is repeated or lost, and no chain of tasks is endless."""
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import pytest
 
 from offload import Permanent, Retry, State, Unavailable, current_job, task
+from tests.runtime.interference import just_before
+
+OUTCOMES = pytest.mark.parametrize("fails", [False, True], ids=["succeeds", "fails"])
 
 
-def pair(fail=False, **settings):
-    told = []
+class Followed:
+    """A task `first` and the two that follow its end: `cheer` on success, `alert` on failure.
 
-    @task(on_success="cheer", on_failure="alert", retry=Retry(max_attempts=1), **settings)
-    def first(x: int = 1) -> int:
-        if fail:
-            raise Permanent("no")
-        return x
+    Attributes:
+        tasks: The three, to deploy.
+        told: What the followers were told: their name, how many hops they are away, and the job that ended.
+    """
 
-    @task
-    def cheer(job: dict[str, Any]) -> None:
-        told.append(("cheer", current_job().hops, job))
+    def __init__(self, *, fails: bool = False) -> None:
+        self.told: list[tuple[str, int, dict[str, Any]]] = []
 
-    @task
-    def alert(job: dict[str, Any]) -> None:
-        told.append(("alert", current_job().hops, job))
+        @task(on_success="cheer", on_failure="alert", retry=Retry(max_attempts=1))
+        def first(x: int = 1) -> int:
+            if fails:
+                raise Permanent("no")
+            return x
 
-    return [first, cheer, alert], told
+        @task
+        def cheer(job: dict[str, Any]) -> None:
+            self.told.append(("cheer", current_job().hops, job))
+
+        @task
+        def alert(job: dict[str, Any]) -> None:
+            self.told.append(("alert", current_job().hops, job))
+
+        self.first, self.tasks = first, [first, cheer, alert]
+
+    @property
+    def followers(self) -> list[str]:
+        """The names of the followers that ran, in order."""
+        return [name for name, _, _ in self.told]
 
 
-@pytest.mark.parametrize("fail", [False, True])
-def test_the_follow_up_gets_the_outcome(stage, fail):
-    tasks, told = pair(fail)
-    world = stage(*tasks)
-    job = tasks[0].options(tenant="acme").delay(7)
-    world.run_until_idle()
-    ((name, hops, outcome),) = told
-    assert (name, hops) == (("alert" if fail else "cheer"), 1)
-    assert (outcome["id"], outcome["task"], outcome["state"]) == (job.id, "first", "FAILED" if fail else "SUCCEEDED")
-    if fail:
+@OUTCOMES
+def test_the_follow_up_gets_the_outcome(deploy, fails):
+    followed = Followed(fails=fails)
+    pipeline = deploy(*followed.tasks)
+
+    job = followed.first.options(tenant="acme").delay(7)
+    pipeline.run_until_idle()
+
+    ((name, hops, outcome),) = followed.told
+    assert (name, hops) == (("alert" if fails else "cheer"), 1)
+    assert (outcome["id"], outcome["task"], outcome["state"]) == (job.id, "first", "FAILED" if fails else "SUCCEEDED")
+    if fails:
         assert outcome["error"] == {"type": "Permanent", "message": "no"}
     else:
         assert outcome["result"] == "7"
-    (follow_up,) = [item for item in world.store.items() if item["task"] == name]
+    (follow_up,) = [record for record in pipeline.store.items() if record["task"] == name]
     assert (follow_up["tenant"], follow_up["parent"]) == ("acme", job.id)
-    assert "follow_up" not in world.item(job.id)
+    assert "follow_up" not in pipeline.record(job.id)
 
 
-@pytest.mark.parametrize("fail", [False, True])
-@pytest.mark.parametrize("after", [False, True])
-def test_a_follow_up_that_could_not_be_sent_is_sent_later_and_once(stage, fail, after):
-    tasks, told = pair(fail)
-    world = stage(*tasks)
-    tasks[0].delay()
-    world.queues.fail("send", Unavailable("throttled"), after=after, times=2)
-    world.run_until_idle()
-    assert len(told) == 1
-    assert len(world.dead("first")) == fail
+# Once, whatever is repeated or lost
 
 
-def test_an_outage_does_not_use_up_the_receives_of_a_failed_job(stage):
-    tasks, told = pair(fail=True)
-    world = stage(*tasks)
-    tasks[0].delay()
-    over = world.clock.now() + 60_000
-    world.queues.fail("send", Unavailable("down"), times=1000, where=lambda *_: world.clock.now() < over)
-    world.run_until_idle()
-    assert [name for name, _, _ in told] == ["alert"]
-    assert len(world.dead("first")) == 1
+@OUTCOMES
+@pytest.mark.parametrize("answer_lost", [False, True])
+def test_a_follow_up_that_could_not_be_sent_is_sent_later_and_once(deploy, fails, answer_lost):
+    followed = Followed(fails=fails)
+    pipeline = deploy(*followed.tasks)
+    followed.first.delay()
+
+    pipeline.queues.fail("send", Unavailable("throttled"), after=answer_lost, times=2)
+    pipeline.run_until_idle()
+
+    assert len(followed.told) == 1
+    assert len(pipeline.dead("first")) == fails
 
 
-def test_a_crash_between_the_end_and_the_follow_up_is_repaired(stage):
-    tasks, told = pair()
-    world = stage(*tasks)
-    tasks[0].delay()
-    original = world.queues.port.send
+def test_an_outage_does_not_use_up_the_receives_of_a_failed_job(deploy):
+    followed = Followed(fails=True)
+    pipeline = deploy(*followed.tasks)
+    followed.first.delay()
+    ends_at = pipeline.clock.now() + 60_000
 
-    def crash(queue, message):
-        world.queues.port.send = original
-        world.kill()
+    pipeline.queues.fail("send", Unavailable("down"), times=1000, where=lambda *_: pipeline.clock.now() < ends_at)
+    pipeline.run_until_idle()
 
-    world.queues.port.send = crash
-    world.run_until_idle()
-    assert len(told) == 1
+    assert followed.followers == ["alert"]
+    assert len(pipeline.dead("first")) == 1
 
 
-def test_a_rejected_message_has_a_follow_up_too(stage):
-    tasks, told = pair()
-    world = stage(*tasks)
-    world.send("no json", "first")
-    world.run_until_idle()
-    assert [name for name, _, _ in told] == ["alert"]
+def test_a_follow_up_is_sent_after_a_crash_between_it_and_the_end(deploy):
+    followed = Followed()
+    pipeline = deploy(*followed.tasks)
+    followed.first.delay()
+
+    just_before(pipeline.queues, "send", pipeline.kill)
+    pipeline.run_until_idle()
+
+    assert followed.followers == ["cheer"]
 
 
-def test_a_redriven_job_has_another_follow_up(stage):
-    tasks, told = pair(fail=True)
-    world = stage(*tasks)
-    tasks[0].delay()
-    world.run_until_idle()
-    world.clock.advance(60)
-    world.redrive("first")
-    world.run_until_idle()
-    assert [name for name, _, _ in told] == ["alert", "alert"]
+def test_a_rejected_message_has_a_follow_up_too(deploy):
+    followed = Followed()
+    pipeline = deploy(*followed.tasks)
+
+    pipeline.send("no json", "first")
+    pipeline.run_until_idle()
+
+    assert followed.followers == ["alert"]
+
+
+def test_a_redriven_job_has_another_follow_up(deploy):
+    followed = Followed(fails=True)
+    pipeline = deploy(*followed.tasks)
+    followed.first.delay()
+    pipeline.run_until_idle()
+
+    pipeline.clock.advance(60)
+    pipeline.redrive("first")
+    pipeline.run_until_idle()
+
+    assert followed.followers == ["alert", "alert"]
+
+
+# One that can never be sent
 
 
 @pytest.mark.parametrize("tenant", ["x" * 200, ""])
-def test_a_follow_up_that_can_never_be_sent_does_not_spoil_the_end(stage, tenant):
-    import json
+def test_a_follow_up_that_no_option_allows_does_not_spoil_the_end(deploy, tenant):
+    followed = Followed()
+    pipeline = deploy(*followed.tasks)
 
-    tasks, told = pair()
-    world = stage(*tasks)
-    world.send(json.dumps({"id": "a", "payload": {}, "tenant": tenant}), "first")
-    world.run_until_idle()
-    assert world.job("a").state is State.SUCCEEDED
-    assert world.dead("first") == []
-    assert len(told) <= 1
+    pipeline.send(json.dumps({"id": "a", "payload": {}, "tenant": tenant}), "first")
+    pipeline.run_until_idle()
+
+    assert pipeline.job("a").state is State.SUCCEEDED
+    assert pipeline.dead("first") == []
+    assert len(followed.told) <= 1
 
 
-def test_a_follow_up_that_is_not_deployed_does_not_spoil_the_end(stage):
-    tasks, _ = pair()
-    world = stage(tasks[0])
-    job = tasks[0].delay()
-    world.run_until_idle()
+def test_a_follow_up_that_is_not_deployed_does_not_spoil_the_end(deploy):
+    followed = Followed()
+    pipeline = deploy(followed.first)
+
+    job = followed.first.delay()
+    pipeline.run_until_idle()
+
     assert job.status() is State.SUCCEEDED
-    assert world.dead() == []
+    assert pipeline.dead() == []
+
+
+# Without end
 
 
 @pytest.mark.parametrize("end", ["on_success", "on_failure"])
-def test_tasks_that_follow_each_other_do_not_do_so_for_ever(stage, end):
+def test_tasks_that_follow_each_other_do_not_do_so_for_ever(deploy, end):
     runs = []
+
+    def run(name):
+        runs.append(name)
+        if end == "on_failure":
+            raise Permanent("no")
 
     @task(**{end: "pong"}, retry=Retry(max_attempts=1))
     def ping(job: dict[str, Any] | None = None) -> None:
-        runs.append("ping")
-        if end == "on_failure":
-            raise Permanent("no")
+        run("ping")
 
     @task(**{end: "ping"}, retry=Retry(max_attempts=1))
     def pong(job: dict[str, Any] | None = None) -> None:
-        runs.append("pong")
-        if end == "on_failure":
-            raise Permanent("no")
+        run("pong")
 
-    world = stage(ping, pong)
+    pipeline = deploy(ping, pong)
     ping.delay()
-    world.run_until_idle()
+    pipeline.run_until_idle()
+
     assert len(runs) == 51
 
 
-def test_tasks_that_enqueue_each_other_do_not_do_so_for_ever(stage):
-    runs = []
+def test_a_task_that_enqueues_itself_does_not_do_so_for_ever(deploy):
+    hops = []
 
     @task(retry=Retry(max_attempts=1))
     def again() -> None:
-        runs.append(current_job().hops)
+        hops.append(current_job().hops)
         again.delay()
 
-    world = stage(again)
+    pipeline = deploy(again)
     again.delay()
-    world.run_until_idle()
-    assert runs == list(range(51))
-    (dead,) = world.dead()
-    (item,) = [item for item in world.store.items() if item["state"] == "FAILED"]
-    assert "break the loop" in item["error"]["message"]
-    assert item["parent"]
-    assert item["id"] in dead.body
+    pipeline.run_until_idle()
+
+    assert hops == list(range(51))
+    (dead,) = pipeline.dead()
+    (record,) = [record for record in pipeline.store.items() if record["state"] == "FAILED"]
+    assert "break the loop" in record["error"]["message"]
+    assert record["parent"]
+    assert record["id"] in dead.body

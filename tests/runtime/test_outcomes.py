@@ -1,4 +1,4 @@
-"""What becomes of a job, from message to record and dead-letter queue."""
+"""What becomes of a job, from its message to its record and the dead-letter queue."""
 
 from __future__ import annotations
 
@@ -7,42 +7,87 @@ import json
 
 import pytest
 
-from offload import Permanent, Retry, RetryLater, State, current_job, task
+from offload import Retry, State, current_job, task
+from tests.runtime.scripted_task import ScriptedTask, fail, fail_for_good, run_again_in
+
+THREE_ATTEMPTS = Retry(max_attempts=3, base="10s", jitter=False)
 
 
-@task(retry=Retry(max_attempts=3, base="10s", jitter=False))
-def work(fail: int = 0, how: str = "error") -> int:
-    if current_job().attempt <= fail:
-        raise {"error": ValueError("boom"), "permanent": Permanent("never"), "later": RetryLater(delay="5m")}[how]
-    return current_job().attempt
+def test_a_job_succeeds_and_its_message_is_gone(deploy):
+    work = ScriptedTask()
+    pipeline = deploy(work)
 
-
-def test_a_job_succeeds_and_its_message_is_gone(stage):
-    world = stage(work)
-    job = work.delay()
+    job = work.delay("a")
     assert job.status() is State.PENDING
-    world.drain()
-    assert job.result(0) == 1
-    assert world.waiting() == world.dead() == []
-    assert world.states(job.id) == ["PENDING/0", "RUNNING/1", "SUCCEEDED/1"]
+    pipeline.drain()
+
+    assert job.result(0) == "a"
+    assert pipeline.waiting() == pipeline.dead() == []
+    assert pipeline.states(job.id) == ["PENDING/0", "RUNNING/1", "SUCCEEDED/1"]
 
 
-def test_a_failed_attempt_is_retried_after_its_backoff_and_no_sooner(stage):
-    world = stage(work)
-    job = work.delay(fail=2)
-    begin = world.clock.now()
-    world.poll()  # once: the message must not be received again before it is due
+def test_none_is_a_result(deploy):
+    @task
+    def nothing() -> None: ...
+
+    pipeline = deploy(nothing)
+    job = nothing.delay()
+    pipeline.drain()
+
+    assert job.result(0) is None
+    assert "result" not in pipeline.record(job.id)
+
+
+def test_an_async_task_runs(deploy):
+    @task
+    async def sleepy(x: int) -> int:
+        await asyncio.sleep(0)
+        return x + current_job().attempt
+
+    pipeline = deploy(sleepy)
+    jobs = [sleepy.delay(4), pipeline.client.enqueue("sleepy", {"x": 5})]
+    pipeline.drain()
+
+    assert [job.result(0) for job in jobs] == [5, 6]
+
+
+def test_a_bare_message_is_a_job_under_its_message_id(deploy):
+    pipeline = deploy(ScriptedTask())
+
+    job_id = pipeline.send('{"payload": {"name": "a"}}')
+    pipeline.drain()
+
+    record = pipeline.job(job_id)
+    assert (record.state, record.task, record.attempt, record.result) == (State.SUCCEEDED, "work", 1, '"a"')
+    assert record.created_at == pipeline.clock.now()
+
+
+# Retries
+
+
+def test_a_failed_attempt_is_retried_after_its_backoff_and_no_sooner(deploy):
+    work = ScriptedTask(retry=THREE_ATTEMPTS)
+    pipeline = deploy(work)
+    work.on_first_runs(2, fail)
+    job = work.delay("a")
+    began_at = pipeline.clock.now()
+
+    pipeline.poll()
+
     record = job.record()
     assert (record.state, record.attempt) == (State.RETRYING, 1)
-    assert record.next_at == begin + 10_000
-    assert [message.visible_at for message in world.waiting()] == [begin + 10_000]
-    world.clock.advance(9)
-    world.drain()
+    assert record.next_at == began_at + 10_000
+    assert [message.visible_at for message in pipeline.waiting()] == [began_at + 10_000]
+
+    pipeline.clock.advance(9)
+    pipeline.drain()
+    assert work.attempts == [1]
     assert job.record().attempt == 1
-    world.run_until_idle()
-    assert job.result(0) == 3
-    assert world.clock.now() == begin + 30_000
-    assert world.states(job.id) == [
+    pipeline.run_until_idle()
+
+    assert job.result(0) == "a"
+    assert pipeline.clock.now() == began_at + 30_000
+    assert pipeline.states(job.id) == [
         "PENDING/0",
         "RUNNING/1",
         "RETRYING/1",
@@ -54,51 +99,59 @@ def test_a_failed_attempt_is_retried_after_its_backoff_and_no_sooner(stage):
     assert job.record().error is None
 
 
+def test_a_job_that_asks_to_run_again_waits_as_long_as_it_says(deploy):
+    work = ScriptedTask(retry=THREE_ATTEMPTS)
+    pipeline = deploy(work)
+    work.on_run(1, run_again_in("5m"))
+    job = work.delay("a")
+    began_at = pipeline.clock.now()
+
+    pipeline.run_until_idle()
+
+    assert pipeline.clock.now() == began_at + 300_000
+    assert job.result(0) == "a"
+
+
 @pytest.mark.parametrize(
-    ("how", "fail", "attempts", "kind"),
-    [("error", 9, 3, "ValueError"), ("later", 9, 3, "RetryLater"), ("permanent", 9, 1, "Permanent")],
+    ("ends", "attempts", "kind"),
+    [(fail, 3, "ValueError"), (run_again_in("5m"), 3, "RetryLater"), (fail_for_good, 1, "Permanent")],
+    ids=["error", "later", "permanent"],
 )
-def test_a_final_failure_ends_in_the_dead_letter_queue_with_its_reason(stage, how, fail, attempts, kind):
-    world = stage(work)
-    job = work.delay(fail=fail, how=how)
-    body = world.waiting()[0].body
-    world.run_until_idle()
+def test_a_final_failure_ends_in_the_dead_letter_queue_with_its_reason(deploy, ends, attempts, kind):
+    work = ScriptedTask(retry=THREE_ATTEMPTS)
+    pipeline = deploy(work)
+    work.on_every_run(ends)
+    job = work.delay("a")
+    body = pipeline.waiting()[0].body
+
+    pipeline.run_until_idle()
+
     record = job.record()
     assert (record.state, record.attempt, record.error["type"]) == (State.FAILED, attempts, kind)
     assert record.error["attempt"] == attempts
     assert "in work" in record.error["traceback"]
     assert "offload/runtime" not in record.error["traceback"]
-    assert [message.body for message in world.dead()] == [body]
-    assert world.waiting() == []
+    assert [message.body for message in pipeline.dead()] == [body]
+    assert pipeline.waiting() == []
 
 
-def test_retry_by_choice_waits_as_long_as_it_says(stage):
-    world = stage(work)
-    work.delay(fail=1, how="later")
-    begin = world.clock.now()
-    world.run_until_idle()
-    assert world.clock.now() == begin + 300_000
+# Redrives
 
 
-def test_a_redrive_gives_fresh_attempts_and_keeps_the_history(stage):
-    runs = []
+def test_a_redrive_gives_fresh_attempts_and_keeps_the_history(deploy):
+    work = ScriptedTask(retry=Retry(max_attempts=2, base="1s"))
+    pipeline = deploy(work)
+    work.on_first_runs(3, fail)
+    job = work.delay("a")
+    pipeline.run_until_idle()
+    assert (job.status(), work.attempts) == (State.FAILED, [1, 2])
 
-    @task(retry=Retry(max_attempts=2, base="1s"))
-    def flaky() -> str:
-        runs.append(current_job().attempt)
-        if len(runs) <= 3:
-            raise ValueError("boom")
-        return "well"
+    pipeline.clock.advance(60)
+    assert pipeline.redrive() == 1
+    pipeline.run_until_idle()
 
-    world = stage(flaky)
-    job = flaky.delay()
-    world.run_until_idle()
-    assert (job.status(), runs) == (State.FAILED, [1, 2])
-    world.clock.advance(60)
-    assert world.redrive() == 1
-    world.run_until_idle()
-    assert runs == [1, 2, 1, 2]
-    assert job.result(0) == "well"
+    assert work.attempts == [1, 2, 1, 2]
+    assert job.result(0) == "a"
     record = job.record()
     assert record.redrives == 1
     states = [entry["state"] for entry in record.history]
@@ -107,117 +160,92 @@ def test_a_redrive_gives_fresh_attempts_and_keeps_the_history(stage):
     assert next(entry for entry in record.history if entry.get("note") == "redriven")["attempt"] == 1
 
 
-def test_a_redriven_failure_is_buried_again(stage):
-    world = stage(work)
-    job = work.delay(fail=9, how="permanent")
-    for times in range(1, 3):
-        world.run_until_idle()
-        assert len(world.dead()) == 1
-        assert job.record().redrives == times - 1
-        world.clock.advance(1)
-        world.redrive()
+def test_a_redriven_job_that_fails_again_goes_to_the_dead_letter_queue_again(deploy):
+    work = ScriptedTask(retry=THREE_ATTEMPTS)
+    pipeline = deploy(work)
+    work.on_every_run(fail_for_good)
+    job = work.delay("a")
+
+    for redrives in (0, 1):
+        pipeline.run_until_idle()
+        assert len(pipeline.dead()) == 1
+        assert job.record().redrives == redrives
+        pipeline.clock.advance(1)
+        pipeline.redrive()
 
 
-@pytest.mark.parametrize("retries", [0, 1])
-def test_a_bare_message_is_redriven_under_its_own_job(stage, retries):
-    fixed = []
+@pytest.mark.parametrize("attempts", [1, 2])
+def test_a_bare_message_is_redriven_under_its_own_job(deploy, attempts):
+    work = ScriptedTask(retry=Retry(max_attempts=attempts, base="1s"))
+    pipeline = deploy(work)
+    work.on_first_runs(attempts, fail)
+    job_id = pipeline.send('{"payload": {"name": "a"}}')
+    pipeline.run_until_idle()
+    assert pipeline.job(job_id).state is State.FAILED
+    assert len(pipeline.dead()) == 1
 
-    @task(retry=Retry(max_attempts=1 + retries, base="1s"))
-    def bare(x: int) -> int:
-        if not fixed:
-            raise ValueError("boom")
-        return x
+    pipeline.clock.advance(60)
+    pipeline.redrive()
+    pipeline.run_until_idle()
 
-    world = stage(bare)
-    job_id = world.send('{"payload": {"x": 5}}')
-    world.run_until_idle()
-    assert world.job(job_id).state is State.FAILED
-    assert len(world.dead()) == 1
-    fixed.append(1)
-    world.clock.advance(60)
-    world.redrive()
-    world.run_until_idle()
-    assert [item["id"] for item in world.store.items()] == [job_id]
-    assert world.job(job_id).state is State.SUCCEEDED
-    assert world.job(job_id).redrives == 1
+    assert [record["id"] for record in pipeline.store.items()] == [job_id]
+    assert pipeline.job(job_id).state is State.SUCCEEDED
+    assert pipeline.job(job_id).redrives == 1
 
 
-def test_a_bare_message_is_a_job_under_its_message_id(stage):
-    world = stage(work)
-    job_id = world.send('{"payload": {}}')
-    world.drain()
-    record = world.job(job_id)
-    assert (record.state, record.task, record.attempt, record.result) == (State.SUCCEEDED, "work", 1, "1")
-    assert record.created_at == world.clock.now()
-
-
-def test_an_async_task_runs(stage):
-    @task
-    async def sleepy(x: int) -> int:
-        await asyncio.sleep(0)
-        return x + current_job().attempt
-
-    stage(sleepy).client.enqueue("sleepy", {"x": 4}, id="a")
-    world = stage(sleepy)
-    job = sleepy.delay(4)
-    world.drain()
-    assert job.result(0) == 5
+# The bucket
 
 
 @pytest.mark.parametrize(("size", "inline"), [(0, True), (8_190, True), (8_191, False)])
-def test_a_large_result_goes_to_the_bucket(stage, size, inline):
+def test_a_large_result_goes_to_the_bucket(deploy, size, inline):
     @task(result_ttl="36h")
     def large(n: int) -> str:
         return "x" * n
 
-    world = stage(large)
+    pipeline = deploy(large)
     job = large.delay(size)
-    world.drain()
+    pipeline.drain()
+
     record = job.record()
     assert (record.result is not None) is inline
-    assert bool(world.blobs.keys()) is not inline
-    assert len(json.dumps(world.item(job.id))) < 10_000
+    assert bool(pipeline.blobs.keys()) is not inline
+    assert len(json.dumps(pipeline.record(job.id))) < 10_000
     assert job.result(0) == "x" * size
     # The bucket's lifecycle rules go by the whole days in the key, rounded up.
-    assert all(key.startswith("results/2d/large/") for key in world.blobs.keys())  # noqa: SIM118 - not a dict
+    assert all(key.startswith("results/2d/large/") for key in pipeline.blobs.keys())  # noqa: SIM118 - not a dict
 
 
-def test_none_is_a_result(stage):
-    @task
-    def nothing() -> None: ...
+def test_a_large_payload_is_read_from_the_bucket(deploy):
+    work = ScriptedTask(retry=Retry(max_attempts=1))
+    pipeline = deploy(work)
 
-    world = stage(nothing)
-    job = nothing.delay()
-    world.drain()
-    assert job.result(0) is None
-    assert "result" not in world.item(job.id)
+    job = work.delay("x" * 300_000)
+    assert len(pipeline.waiting()[0].body) < 1_000
+    pipeline.run_until_idle()
+
+    assert job.result(0) == "x" * 300_000
 
 
-@pytest.mark.parametrize("fails", [False, True])
-def test_a_payload_in_the_bucket_is_read_or_its_absence_told(stage, fails):
-    @task(retry=Retry(max_attempts=1))
-    def size(text: str) -> int:
-        return len(text)
+def test_a_payload_that_is_gone_from_the_bucket_is_told(deploy):
+    pipeline = deploy(ScriptedTask(retry=Retry(max_attempts=1)))
+    ref = pipeline.blobs.put("k", b"{}")
 
-    world = stage(size)
-    job = size.delay("x" * 300_000)
-    assert len(world.waiting()[0].body) < 1_000
-    if fails:
-        world.blobs.port._blobs.clear()
-    world.run_until_idle()
-    if fails:
-        assert "payload_ref: nothing is stored at" in job.record().error["message"]
-        assert job.record().attempt == 0
-        assert len(world.dead()) == 1
-    else:
-        assert job.result(0) == 300_000
+    job_id = pipeline.send(json.dumps({"payload_ref": {**ref, "key": "gone"}}))
+    pipeline.run_until_idle()
+
+    job = pipeline.job(job_id)
+    assert "payload_ref: nothing is stored at" in job.error["message"]
+    assert job.attempt == 0
+    assert len(pipeline.dead()) == 1
 
 
 @pytest.mark.parametrize("stored", [b"{", b"[1]", b"\xff", b"[" * 100_000])
-def test_a_payload_in_the_bucket_that_is_no_object_is_rejected(stage, stored):
-    world = stage(work)
-    ref = world.blobs.put("k", stored)
-    job_id = world.send(json.dumps({"payload_ref": ref}))
-    world.run_until_idle()
-    assert world.job(job_id).error["message"].startswith("payload_ref: the object")
-    assert len(world.dead()) == 1
+def test_a_payload_in_the_bucket_that_is_no_object_is_rejected(deploy, stored):
+    pipeline = deploy(ScriptedTask())
+    ref = pipeline.blobs.put("k", stored)
+
+    job_id = pipeline.send(json.dumps({"payload_ref": ref}))
+    pipeline.run_until_idle()
+
+    assert pipeline.job(job_id).error["message"].startswith("payload_ref: the object")
+    assert len(pipeline.dead()) == 1

@@ -1,4 +1,4 @@
-"""Logs and metrics: a job's id in every line of its run, no payload anywhere, counts that add up."""
+"""The library's logs and metrics: each line names its job, none holds a payload, counts add up."""
 
 from __future__ import annotations
 
@@ -7,64 +7,124 @@ import logging
 
 import pytest
 
-from offload import Permanent, Retry, current_job, task
+from offload import Permanent, Retry, State, task
+from tests.runtime.interference import just_before, outage
+from tests.runtime.scripted_task import ScriptedTask, fail
 
 SECRET = "hunter2-in-a-payload"
 
 
-def lines(world):
-    return [json.loads(line) for line in world.log.getvalue().splitlines()]
+# Log lines
 
 
-def metrics(capsys):
-    found = {}
-    for line in capsys.readouterr().out.splitlines():
-        entry = json.loads(line)
-        for spec in entry["_aws"]["CloudWatchMetrics"]:
-            for metric in spec["Metrics"]:
-                found.setdefault(metric["Name"], []).extend(entry[metric["Name"]])
-    return found
+def test_the_line_of_an_end_says_what_ended_and_what_it_used(deploy, worker_log):
+    work = ScriptedTask(retry=Retry(max_attempts=2, base="1s"), batch_size=10)
+    pipeline = deploy(work)
+    work.on_run(1, fail, of="b")
+    jobs = [work.delay(name) for name in "ab"]
+    message_ids = [message.message_id for message in pipeline.waiting()]
+
+    pipeline.run_until_idle()
+
+    for job, message_id in zip(jobs, message_ids, strict=True):
+        lines = worker_log.of_job(job.id)
+        assert all(line["message_id"] == message_id for line in lines)
+        assert all(line["service"] == "work" and line["timestamp"] for line in lines)
+    (succeeded,), (failed, returned, succeeded_then) = [worker_log.of_job(job.id) for job in jobs]
+    for line, attempt in ((succeeded, 1), (succeeded_then, 2)):
+        assert (line["level"], line["message"], line["state"]) == ("INFO", "job ended", "SUCCEEDED")
+        assert line["attempt"] == attempt
+    assert (failed["level"], failed["message"], failed["attempt"]) == ("WARNING", "job attempt failed", 1)
+    assert (failed["state"], failed["error_type"]) == ("RETRYING", "ValueError")
+    assert all({"duration_ms", "cpu_ms", "memory_mb"} <= set(line) for line in (succeeded, failed, succeeded_then))
+    assert (returned["message"], returned["why"]) == ("message returns to its queue", "its next attempt is due then")
+    assert 0 <= returned["delay"] <= 1
 
 
-def test_every_line_of_a_run_has_the_jobs_id_the_tasks_own_too(stage):
-    @task(batch_size=10)
-    def chatty(secret: str) -> None:
-        logging.getLogger("some.library").warning("halfway")
-        logging.getLogger(__name__).info("attempt %d", current_job().attempt)
+@pytest.mark.parametrize(
+    ("happens", "message"),
+    [
+        ("poison", "job failed without a run"),
+        ("cancelled", "duplicate message of an ended job dropped"),
+        ("expired", "job ended without a run"),
+        ("not due", "message returns to its queue"),
+        ("cancelled, then its worker died", "job ended without a run"),
+        ("overtaken", "run overtaken by another worker"),
+        ("last receives", "few receives were left: message replaced before its run"),
+    ],
+)
+def test_what_becomes_of_a_message_without_a_recorded_run_is_logged_with_its_job(deploy, worker_log, happens, message):
+    work = ScriptedTask(retry=Retry(max_attempts=2, base="1h", jitter=False))
+    pipeline = deploy(work)
+    job = work.options(expires="1m").delay("a")
+    body = pipeline.waiting()[0].body
+    match happens:
+        case "poison":
+            pipeline.queues.purge(pipeline.queue())
+            pipeline.send(json.dumps({"id": job.id, "payload": 5}))
+        case "cancelled":
+            job.cancel()
+        case "expired":
+            pipeline.clock.advance(61)
+        case "not due":
+            work.on_run(1, fail)
+            pipeline.poll()
+            pipeline.send(body)
+        case "cancelled, then its worker died":
+            work.on_run(1, job.cancel)
+            work.on_run(1, pipeline.kill)
+        case "overtaken":
+            work.on_run(1, lambda: pipeline.store.port.change(job.id, lease="another's"))
+        case "last receives":
+            while pipeline.waiting()[0].receives < work.settings.max_receives - 1:
+                pipeline.queues.receive(pipeline.queue(), limit=1, visibility=0)
 
-    world = stage(chatty)
-    jobs = [chatty.delay(SECRET) for _ in range(2)]
-    world.drain()
-    assert len(lines(world)) == 6
-    for job in jobs:
-        own = [line for line in lines(world) if line.get("job_id") == job.id]
-        assert [line["message"] for line in own] == ["halfway", "attempt 1", "job ended"]
-        assert all(line["service"] == "chatty" and line["message_id"] and line["timestamp"] for line in own)
-        assert own[1]["attempt"] == 1
+    pipeline.poll()
+    pipeline.clock.advance(360)
+    pipeline.poll()
+
+    lines = [line for line in worker_log.of_job(job.id) if line.get("why") != "its next attempt is due then"]
+    assert [line["message"] for line in lines].count(message) == 1
+    assert all(line["message_id"] for line in lines)
 
 
-def test_keys_of_one_job_do_not_stick_to_the_next(stage):
-    @task(batch_size=10)
-    def work() -> None: ...
+def test_a_service_error_is_logged_with_the_job_that_it_delays(deploy, worker_log, service_error):
+    work = ScriptedTask()
+    pipeline = deploy(work)
+    job = work.delay("a")
+    (message,) = pipeline.waiting()
 
-    world = stage(work)
-    work.delay()
-    world.send("no json")
-    world.drain()
-    by_message = {line["message"]: line for line in lines(world)}
-    assert "attempt" not in by_message["message rejected"]
-    logging.getLogger("between").warning("between invocations")
-    assert "job_id" not in lines(world)[-1]
+    with outage(pipeline.store, error=service_error):
+        pipeline.poll()
+
+    line = worker_log.line("service error")
+    assert (line["level"], line["job_id"], line["message_id"]) == ("ERROR", job.id, message.message_id)
+    assert (line["error_type"], line["detail"]) == (type(service_error).__name__, str(service_error))
+
+
+def test_keys_of_one_job_do_not_stick_to_the_lines_of_another(deploy, worker_log):
+    work = ScriptedTask(batch_size=10)
+    pipeline = deploy(work)
+
+    work.delay("a")
+    poison = pipeline.send("no json")
+    pipeline.drain()
+    logging.getLogger("offload.test").warning("between invocations")
+
+    line = worker_log.line("job failed without a run")
+    assert (line["job_id"], line["message_id"], line["error_type"]) == (poison, poison, "MessageError")
+    assert "attempt" not in line
+    assert "job_id" not in worker_log.line("between invocations")
 
 
 @pytest.mark.parametrize("body", ["valid", "wrong type", "broken", "unknown field", "wrong task", "wrong version"])
-def test_no_payload_in_a_log(stage, body):
+def test_no_payload_in_a_log(deploy, worker_log, body):
     @task(retry=Retry(max_attempts=1))
     def work(secret: str = "", number: int = 0) -> str:
         raise Permanent(f"cannot send to {secret}")
 
-    world = stage(work)
-    world.send(
+    pipeline = deploy(work)
+    pipeline.send(
         {
             "valid": json.dumps({"payload": {"secret": SECRET}}),
             "wrong type": json.dumps({"payload": {"number": SECRET}}),
@@ -74,70 +134,127 @@ def test_no_payload_in_a_log(stage, body):
             "wrong task": json.dumps({"task": "another", "payload": {"secret": SECRET}}),
         }[body]
     )
-    world.run_until_idle()
-    assert world.log.getvalue()
-    assert SECRET not in world.log.getvalue()
+    pipeline.run_until_idle()
+
+    assert worker_log.lines
+    assert SECRET not in worker_log.text
 
 
-def test_metrics_count_ends_and_measure_runs(stage, capsys):
-    @task(retry=Retry(max_attempts=2, base="10s", jitter=False))
-    def work(fail: bool = False) -> None:
-        if fail:
-            raise ValueError("boom")
+def test_the_level_is_that_of_powertools(deploy, worker_log, monkeypatch):
+    monkeypatch.setenv("POWERTOOLS_LOG_LEVEL", "WARNING")
+    work = ScriptedTask(retry=Retry(max_attempts=1), batch_size=10)
+    pipeline = deploy(work)
+    work.on_run(1, fail, of="b")
 
-    world = stage(work)
-    work.delay()
-    work.delay(fail=True)
-    world.clock.advance(7)
-    world.send("no json")
-    world.run_until_idle()
+    work.delay("a")
+    work.delay("b")
+    pipeline.drain()
+
+    assert [line["message"] for line in worker_log.lines] == ["job attempt failed"]
+
+
+# Metrics
+
+
+def metrics(capsys):
+    """Read the metrics that were written: each one's values, by its name."""
+    found = {}
+    for line in capsys.readouterr().out.splitlines():
+        entry = json.loads(line)
+        for spec in entry["_aws"]["CloudWatchMetrics"]:
+            for metric in spec["Metrics"]:
+                found.setdefault(metric["Name"], []).extend(entry[metric["Name"]])
+    return found
+
+
+def test_metrics_count_ends_and_measure_runs(deploy, capsys):
+    work = ScriptedTask(retry=Retry(max_attempts=2, base="10s", jitter=False))
+    pipeline = deploy(work)
+    work.on_every_run(fail, of="b")
+
+    work.delay("a")
+    work.delay("b")
+    pipeline.clock.advance(7)
+    pipeline.send("no json")
+    pipeline.run_until_idle()
+
     found = metrics(capsys)
     assert sum(found["JobsSucceeded"]) == 1
     assert sum(found["JobsRetried"]) == 1
     assert sum(found["JobsFailed"]) == 2
     assert len(found["JobDuration"]) == 3
-    assert found["QueueLatency"] == [7000, 7000]  # first attempts alone
+    assert found["QueueLatency"] == [7000, 7000], "the latency of first attempts alone"
 
 
-def test_duplicates_and_burials_are_not_counted(stage, capsys):
-    @task(retry=Retry(max_attempts=1))
-    def work(fail: bool = False) -> None:
-        if fail:
-            raise ValueError("boom")
+def test_duplicates_and_dead_letters_are_not_counted_again(deploy, capsys):
+    work = ScriptedTask(retry=Retry(max_attempts=1))
+    pipeline = deploy(work)
+    work.on_every_run(fail, of="b")
 
-    world = stage(work)
     for _ in range(3):
-        world.send('{"id": "a", "payload": {}}')
-        world.send('{"id": "b", "payload": {"fail": true}}')
-    world.run_until_idle()
+        pipeline.send('{"id": "a", "payload": {"name": "a"}}')
+        pipeline.send('{"id": "b", "payload": {"name": "b"}}')
+    pipeline.run_until_idle()
+
     found = metrics(capsys)
     assert (sum(found["JobsSucceeded"]), sum(found["JobsFailed"])) == (1, 1)
 
 
-def test_an_invocation_writes_its_metrics_in_one_line_and_none_when_there_are_none(stage, capsys):
-    @task(batch_size=10)
-    def work() -> None: ...
+def test_a_job_whose_worker_died_on_its_last_attempt_is_counted_as_failed(deploy, capsys):
+    work = ScriptedTask(retry=Retry(max_attempts=1))
+    pipeline = deploy(work)
+    work.on_every_run(pipeline.kill)
+    work.delay("a")
 
-    world = stage(work)
+    pipeline.run_until_idle()
+
+    found = metrics(capsys)
+    assert set(found) == {"JobsFailed"}
+    assert sum(found["JobsFailed"]) == 1
+
+
+def test_a_run_whose_end_is_not_recorded_is_not_counted(deploy, capsys):
+    work = ScriptedTask()
+    pipeline = deploy(work)
+    job = work.delay("a")
+
+    overtake = {"state": "SUCCEEDED", "lease": "another's"}
+    just_before(
+        pipeline.store,
+        "apply",
+        lambda: pipeline.store.port.change(job.id, **overtake),
+        where=lambda write: write.set.get("state") == "SUCCEEDED",
+    )
+    pipeline.drain()
+
+    assert job.status() is State.SUCCEEDED
+    assert metrics(capsys) == {}
+
+
+def test_an_invocation_writes_its_metrics_in_one_line_and_none_when_there_are_none(deploy, capsys):
+    work = ScriptedTask(batch_size=10)
+    pipeline = deploy(work)
+
     work.delay_many([{}] * 10)
-    world.poll()
+    pipeline.poll()
     assert len(capsys.readouterr().out.splitlines()) == 1
-    world.send('{"id": "a", "payload": {}}')
-    world.poll()
+
+    pipeline.send('{"id": "a", "payload": {}}')
+    pipeline.poll()
     capsys.readouterr()
-    world.send('{"id": "a", "payload": {}}')
-    world.poll()
+    pipeline.send('{"id": "a", "payload": {}}')
+    pipeline.poll()
     assert capsys.readouterr().out == ""
 
 
-def test_usage_is_measured(stage):
-    @task
-    def work() -> None:
-        sum(range(200_000))
+def test_usage_is_measured(deploy):
+    work = ScriptedTask()
+    pipeline = deploy(work)
+    work.on_run(1, lambda: sum(range(200_000)))
+    job = work.delay("a")
 
-    world = stage(work)
-    job = work.delay()
-    world.drain()
+    pipeline.drain()
+
     usage = job.record().usage
     assert set(usage) == {"duration_ms", "cpu_ms", "memory_mb"}
     assert usage["memory_mb"] > 10

@@ -10,6 +10,7 @@
 | I6 replay | a redriven job runs again with attempt 1 and its history kept |
 | I9 cancel lasts | a cancelled job is not claimed; one asked to stop sees it and is not tried again |
 | I10 agreement | at rest no record waits for a message that does not exist, and a key names one job |
+| transitions | every change of state that is written stands in `TRANSITIONS` |
 """
 
 from __future__ import annotations
@@ -21,19 +22,19 @@ from dataclasses import dataclass
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
-from offload.core.claiming import EARLY_MS
-from offload.core.jobs import State
-from offload.core.keys import WINDOW_MS as KEY_WINDOW_MS
+from offload.core.jobs.claiming import EARLY_MS
+from offload.core.jobs.idempotency_keys import KEY_LIFE_MS
+from offload.core.jobs.state import TRANSITIONS, State
 from offload.core.manifest import dead_letter_name
-from offload.core.messages import job_id_of
+from offload.core.messages.message import job_id_of
 from offload.core.writes import Conflict, Write
 from offload.testing.pipeline import STACK
-from offload.testing.processes import running
+from offload.testing.processes import current_process
 from tests.simulation.tasks import WATCHED
 
 if TYPE_CHECKING:
-    from offload.core.jobs import Item
-    from offload.memory.queues import Stored
+    from offload.core.writes import Item
+    from offload.memory.queues import StoredMessage
     from offload.testing import Pipeline
     from tests.simulation.workload import Book
 
@@ -62,7 +63,7 @@ class _Claim:
     job_id: str
     process: str
     at: int
-    suspect: bool
+    after_crash: bool
     lease: str
 
 
@@ -79,28 +80,28 @@ class Watcher:
         self._asked: dict[str, int] = {}
         self._unaware: list[tuple[_Claim, int]] = []
         self._ends: dict[str, State] = {}
-        pipeline.store.port.applied = self._applied
-        pipeline.queues.port.stored = self._stored
+        pipeline.store.port.on_applied = self._applied
+        pipeline.queues.port.on_stored = self._stored
 
     def _broken(self, name: str, job_id: str, how: str) -> None:
         self.violations.append(Violation(name, job_id, how))
 
     # While it runs
 
-    def _stored(self, queue: str, message: Stored) -> None:
+    def _stored(self, queue: str, message: StoredMessage) -> None:
         job_id = job_id_of(message.body) or message.message_id
         self._sent[message.message_id] = (queue, job_id, message.body)
 
     def _applied(self, write: Write, before: Item | None, after: Item) -> None:
         if "state" not in after:
             return  # a key or a rate limit
-        process = running.get()
+        process = current_process.get()
         actor = process.name if process else ""
         old, new = State(before["state"]) if before else None, State(after["state"])
         job_id = str(write.id)
         claims = new is State.RUNNING and (before is None or before.get("lease") != after["lease"])
         if claims and before is not None and not after["lease"]:
-            self._given_back(job_id, actor, before, after)
+            self._released(job_id, actor, before, after)
         elif claims:
             self._claimed(job_id, actor, before, after)
         elif (before or {}).get("attempt", 0) != after["attempt"] and not _by_hand(before, after):
@@ -109,17 +110,19 @@ class Watcher:
             self._broken("I4 no second run", job_id, f"the record of a job that was {self._ends[job_id]} is gone")
         if before is not None and old is not None:
             self._changed(job_id, actor, before, after, claims=claims)
-        if new.terminal:
+        if (old is None or "state" in write.set) and new not in TRANSITIONS[old]:
+            self._broken("transitions", job_id, f"{actor} wrote {old} to {new}")
+        if new.ended:
             self._ends[job_id] = new
 
     def _claimed(self, job_id: str, actor: str, before: Item | None, after: Item) -> None:
         old = State(before["state"]) if before else None
-        suspect = before is not None and old is State.RUNNING and bool(before["lease"])
-        self._claims.append(_Claim(job_id, actor, self._pipeline.clock.now(), suspect, after["lease"]))
+        after_crash = before is not None and old is State.RUNNING and bool(before["lease"])
+        self._claims.append(_Claim(job_id, actor, self._pipeline.clock.now(), after_crash, after["lease"]))
         if old in _WELL:
             name = "I4 no second run" if old is State.SUCCEEDED else "I9 cancel lasts"
             self._broken(name, job_id, f"claimed although {old}")
-        process = running.get()
+        process = current_process.get()
         if process and process.deadline and after["lease_until"] < process.deadline:
             self._broken("I2 one winner", job_id, f"the lease of {actor} ends before its invocation does")
         fresh = before is not None and after.get("redrives", 0) != before.get("redrives", 0)
@@ -129,10 +132,10 @@ class Watcher:
         if after["attempt"] > after["max_attempts"]:
             self._broken("I3 honest attempts", job_id, f"attempt {after['attempt']} of {after['max_attempts']}")
         if before is not None:
-            self._follows(job_id, before, after, fresh=fresh, suspect=suspect)
+            self._follows(job_id, before, after, fresh=fresh, after_crash=after_crash)
 
-    def _follows(self, job_id: str, before: Item, after: Item, *, fresh: bool, suspect: bool) -> None:
-        """Check a claim against the record it found."""
+    def _follows(self, job_id: str, before: Item, after: Item, *, fresh: bool, after_crash: bool) -> None:
+        """Check a claim against the record that it found."""
         old = State(before["state"])
         if old is State.RETRYING and before["next_at"] > self._pipeline.clock.now() + EARLY_MS:
             self._broken("I3 honest attempts", job_id, "claimed before its next attempt was due")
@@ -140,18 +143,18 @@ class Watcher:
             self._broken("I6 replay", job_id, "FAILED to RUNNING without counting the redrive")
         if "cancel_requested_at" in before and not fresh:
             self._broken("I9 cancel lasts", job_id, "another attempt after a cancel was asked for")
-        if suspect:
+        if after_crash:
             self._left[self._owner(before["lease"]).process].add(job_id)
-        if suspect and before["lease_until"] > self._pipeline.clock.now():
+        if after_crash and before["lease_until"] > self._pipeline.clock.now():
             self._broken("I2 one winner", job_id, "claimed while another's lease was alive")
         if after["history"][: len(before["history"])] != before["history"]:
             self._broken("I6 replay", job_id, "a claim changed the history before it")
 
-    def _given_back(self, job_id: str, actor: str, before: Item, after: Item) -> None:
-        """A claim whose answer was lost is undone by the process that made it, which has not started its run."""
+    def _released(self, job_id: str, actor: str, before: Item, after: Item) -> None:
+        """Check the release of a claim: only the process whose claim it was may do that, before it starts its run."""
         owner = next((claim for claim in self._claims if claim.lease == before["lease"]), None)
         if owner is None or owner.process != actor or after["attempt"] != before["attempt"] - 1:
-            self._broken("I3 honest attempts", job_id, f"{actor} gave back a claim that is not its own, or not by one")
+            self._broken("I3 honest attempts", job_id, f"{actor} released a claim that is not its own, or not by one")
         else:
             self._claims.remove(owner)
 
@@ -192,10 +195,11 @@ class Watcher:
             self._broken("I2 one winner", job_id, f"{actor} recorded {new} under the lease of {owner}")
 
     def redriven(self) -> None:
-        """Note which failed jobs' dead letters are about to be brought back."""
-        for letter in self._pipeline.dead_letters():
-            if letter.job is not None and letter.job.state is State.FAILED and letter.job.attempt:
-                self._redrives[letter.job.id] = letter.job.redrives
+        """Note which failed jobs' dead letters are about to be sent back to their queues."""
+        for dead_letter in self._pipeline.dead_letters():
+            job = dead_letter.job
+            if job is not None and job.state is State.FAILED and job.attempt:
+                self._redrives[job.id] = job.redrives
 
     # At rest
 
@@ -218,8 +222,8 @@ class Watcher:
         records = {item["id"]: item for item in pipeline.store.port.items() if "state" in item}
         dead: set[str] = set()
         bodies: dict[str, Counter[str]] = defaultdict(Counter)
-        for task, lanes in pipeline.manifest.tasks.items():
-            for lane in lanes:
+        for task in pipeline.manifest.tasks:
+            for lane in pipeline.manifest.lanes(task):
                 for message in pipeline.queues.port.messages(dead_letter_name(STACK, task, lane)):
                     dead.add(job_id_of(message.body) or message.message_id)
                     bodies[task][_original(message.body)] += 1
@@ -241,7 +245,7 @@ class Watcher:
         if self._pipeline.waiting() or self._pipeline.timers.port.waiting():
             self._broken("I1 nothing lost", "-", "messages are left")
         for job_id, record in records.items():
-            if not State(record["state"]).terminal:
+            if not State(record["state"]).ended:
                 where = "its message is a dead letter" if job_id in dead else "it has no message"
                 self._broken("I10 agreement", job_id, f"{record['state']} for ever: {where}")
         for job_id in book.accepted:
@@ -263,10 +267,10 @@ class Watcher:
     def _unanswered(self, *kinds: str) -> set[tuple[str, str]]:
         """Return jobs and processes of which some request went without an answer, or the process died of it."""
         found: set[tuple[str, str]] = set()
-        for note in self._pipeline.notes:
-            if note.what == "request" and note.details[0] in kinds and _no_answer(note.details[2]):
-                subject = note.details[1][0]
-                found.add((subject.id if isinstance(subject, Write) else str(subject), note.process))
+        for entry in self._pipeline.trace:
+            if entry.kind == "request" and entry.details[0] in kinds and _no_answer(entry.details[2]):
+                subject = entry.details[1][0]
+                found.add((subject.id if isinstance(subject, Write) else str(subject), entry.process))
         return found
 
     def _culprits(self) -> None:
@@ -278,9 +282,9 @@ class Watcher:
         for claim in self._claims:
             by_process[claim.process].append(claim)
         for process, claims in by_process.items():
-            first = next((index for index, claim in enumerate(claims) if claim.suspect), len(claims))
+            first = next((index for index, claim in enumerate(claims) if claim.after_crash), len(claims))
             for claim in claims[first:]:
-                if not claim.suspect:
+                if not claim.after_crash:
                     self._broken("I5 culprit alone", claim.job_id, f"{process} ran it after a job that killed a worker")
 
     def _cancels_are_seen(self) -> None:
@@ -293,7 +297,7 @@ class Watcher:
     def _keys(self, book: Book) -> None:
         for (task, key), given in book.keys.items():
             for (first_at, first), (at, other) in pairwise(given):
-                if first == other or at - first_at >= KEY_WINDOW_MS:
+                if first == other or at - first_at >= KEY_LIFE_MS:
                     continue
                 job = self._pipeline.job(first)
                 if not (job.state in (State.CANCELLED, State.EXPIRED) and job.attempt == 0):
@@ -315,11 +319,11 @@ def _by_hand(before: Item | None, after: Item) -> bool:
 
 
 def _original(body: str) -> str:
-    """Return a body without what a renewal or a redrive wrote into it, so that it names its job."""
+    """Return a body without what a replacement or a redrive wrote into it, so that it names its job."""
     try:
         data = json.loads(body)
     except ValueError:
         return body
     if not isinstance(data, dict) or not _DRAWN.fullmatch(str(data.get("id"))):
         return body
-    return json.dumps({name: value for name, value in data.items() if name not in ("id", "renewed", "enqueued_at")})
+    return json.dumps({name: value for name, value in data.items() if name not in ("id", "replaces", "enqueued_at")})

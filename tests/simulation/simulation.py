@@ -20,7 +20,7 @@ from tests.simulation.workload import HORIZON, Outside, Plan
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from offload.testing.notes import Note
+    from offload.testing.trace import TraceEntry
 
 
 _MOST_STEPS = 5_000
@@ -36,27 +36,27 @@ class Outcome:
         jobs: Number of job records.
         faults: Number of faults that happened.
         violations: Broken invariants.
-        notes: Everything that happened.
+        entries: Everything that happened.
     """
 
     plan: Plan
     jobs: int
     faults: int
     violations: list[Violation]
-    notes: list[Note] = field(repr=False)
+    entries: list[TraceEntry] = field(repr=False)
 
     @property
     def digest(self) -> str:
         """A hash of everything that happened."""
-        return hashlib.sha256("\n".join(map(str, self.notes)).encode()).hexdigest()
+        return hashlib.sha256("\n".join(map(str, self.entries)).encode()).hexdigest()
 
     def trace(self, job_id: str) -> Iterator[str]:
         """Yield what happened around one job, a line each; what only repeats itself is counted."""
-        involved = {note.process for note in self.notes if note.process and job_id in str(note)}
+        involved = {note.process for note in self.entries if note.process and job_id in str(note)}
         happened = [
             note
-            for note in self.notes
-            if job_id in str(note) or (note.what in ("fault", "killed", "invoke") and note.process in involved)
+            for note in self.entries
+            if job_id in str(note) or (note.kind in ("fault", "killed", "invoke") and note.process in involved)
         ]
         return _folded(happened)
 
@@ -67,7 +67,7 @@ def simulate(plan: Plan) -> Outcome:
     pipeline.expect_dead_letters()
     pipeline.most_steps = _MOST_STEPS
     watcher, outside = Watcher(pipeline), Outside(pipeline)
-    assert pipeline.luck is not None
+    assert pipeline.injector is not None
     with patch.object(time, "sleep", pipeline.clock.sleep), pipeline:
         with _told(watcher):
             outside.begin(plan)
@@ -75,14 +75,14 @@ def simulate(plan: Plan) -> Outcome:
             pipeline.run_until_idle()
             pipeline.advance("1h")  # whoever looked at a dead letter and died has hidden it for a while
             watcher.redriven()
-            for task, lanes in pipeline.manifest.tasks.items():
-                for lane in lanes:
+            for task in pipeline.manifest.tasks:
+                for lane in pipeline.manifest.lanes(task):
                     pipeline.redrive(task, lane)
             pipeline.run_until_idle()
         with _told(watcher):
             watcher.judge(outside.book)
     jobs = sum("state" in item for item in pipeline.store.port.items())
-    return Outcome(plan, jobs, pipeline.luck.happened, watcher.violations, pipeline.notes)
+    return Outcome(plan, jobs, pipeline.injector.happened, watcher.violations, pipeline.trace)
 
 
 @contextmanager
@@ -111,16 +111,16 @@ def shrink(outcome: Outcome, *, most: int = 300) -> Outcome:
     return best
 
 
-def _folded(notes: list[Note]) -> Iterator[str]:
-    alike = [re.sub(r"[0-9]+", "#", f"{note.what} {note.text}") for note in notes]
+def _folded(trace: list[TraceEntry]) -> Iterator[str]:
+    alike = [re.sub(r"[0-9]+", "#", f"{note.kind} {note.text}") for note in trace]
     at = 0
-    while at < len(notes):
+    while at < len(trace):
         repeated = [(size, times) for size in range(1, 9) if (times := _repeats(alike, at, size)) > 1]
         size, times = max(repeated, key=lambda one: one[0] * one[1], default=(1, 1))
-        yield from map(str, notes[at : at + size])
+        yield from map(str, trace[at : at + size])
         at += size * times
         if times > 1:
-            yield f"... the last {size} {times - 1} times more, until {iso(notes[at - 1].at)[11:23]}"
+            yield f"... the last {size} {times - 1} times more, until {iso(trace[at - 1].at)[11:23]}"
 
 
 def _repeats(alike: list[str], at: int, size: int) -> int:

@@ -9,13 +9,21 @@ from pathlib import Path
 
 import pytest
 
-from offload.core import claiming
+from offload.core.jobs import claiming
+from offload.core.writes import Test
 from offload.testing import Faults
 from tests.simulation import __main__ as command
 from tests.simulation.simulation import shrink, simulate
 from tests.simulation.workload import Operation, Plan, draw
 
 ROOT = Path(__file__).parents[2]
+
+
+@pytest.fixture
+def _ended_jobs_run_again(monkeypatch):
+    """Break a guarantee: a copy of a job that has ended well is run again."""
+    succeeded = (Test("state", "=", "SUCCEEDED"),)
+    monkeypatch.setattr(claiming, "NOT_STARTED", (*claiming.NOT_STARTED, succeeded))
 
 
 def digest_elsewhere(seed: int, hash_seed: str) -> str:
@@ -45,9 +53,8 @@ def test_some_seeds_hold(capsys):
 
 
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")  # a fork of this process, which has no threads of its own
-def test_a_broken_guarantee_is_found_named_and_made_small(monkeypatch, capsys):
-    """A copy of a job that has ended well is run again."""
-    monkeypatch.setattr(claiming, "NOT_STARTED", (*claiming.NOT_STARTED, (claiming.Test("state", "=", "SUCCEEDED"),)))
+@pytest.mark.usefixtures("_ended_jobs_run_again")
+def test_a_broken_guarantee_is_found_named_and_made_small(capsys):
     assert command.main(["--seeds", "40", "--jobs", "1"]) == 1
     said = capsys.readouterr().out
     assert "violation I4 no second run" in said
@@ -55,8 +62,8 @@ def test_a_broken_guarantee_is_found_named_and_made_small(monkeypatch, capsys):
     assert "replay one with: make simulate SEED=" in said
 
 
-def test_the_smallest_plan_is_smaller(monkeypatch):
-    monkeypatch.setattr(claiming, "NOT_STARTED", (*claiming.NOT_STARTED, (claiming.Test("state", "=", "SUCCEEDED"),)))
+@pytest.mark.usefixtures("_ended_jobs_run_again")
+def test_the_smallest_plan_is_smaller():
     broken = next(outcome for outcome in map(simulate, map(draw, range(100))) if outcome.violations)
     small = shrink(broken, most=60)
     assert len(small.plan.operations) < len(broken.plan.operations)
@@ -66,8 +73,9 @@ def test_the_smallest_plan_is_smaller(monkeypatch):
 def test_a_trace_counts_what_only_repeats_itself():
     """A message that can never run is received eleven times on its way to the dead-letter queue."""
     outcome = simulate(Plan(0, Faults.none(), (Operation(1, "poison", {"task": "once", "body": "{}"}),)))
-    (job_id,) = {note.details[0][0] for note in outcome.notes if note.what == "invoke" and "-once#1 " in str(note)}
+    invocations = [entry for entry in outcome.entries if entry.kind == "invoke"]
+    (job_id,) = {entry.details[0][0] for entry in invocations if "-once#1 " in str(entry)}
     lines = list(outcome.trace(job_id))
-    assert sum(note.what == "invoke" for note in outcome.notes) > 10
+    assert len(invocations) > 10
     assert len(lines) < 10
     assert any(line.startswith("... the last 3 ") for line in lines), lines

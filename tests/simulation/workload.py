@@ -9,13 +9,14 @@ from typing import TYPE_CHECKING, Any
 
 from offload import OffloadError, Refused, Unavailable
 from offload.client import PartlyEnqueued
+from offload.core.enqueueing.options import CheckedOptions
+from offload.core.enqueueing.request import EnqueueRequest
 from offload.core.manifest import queue_name
-from offload.core.ports import Outgoing
-from offload.core.producing import Options, Order
+from offload.core.ports import OutgoingMessage
 from offload.operate.dead_letters import list_dead_letters
-from offload.operate.redriving import Selection, redrive
+from offload.operate.redrive import Selection, redrive
 from offload.testing import Faults
-from offload.testing.lambdas import acting
+from offload.testing.event_source import act_as
 from offload.testing.pipeline import STACK
 from offload.testing.processes import Killed, Process
 from tests.simulation.tasks import ACTING, TASKS
@@ -166,7 +167,7 @@ class Outside:
     def _carry_out(self, name: str, act: Callable[..., None], operation: Operation, tries: int) -> None:
         process = Process(name, self.pipeline.clock)
         try:
-            with acting(process):
+            with act_as(process):
                 act(**operation.details)
         except (Killed, Unavailable):
             # With a key it is safe to try again, and whoever uses one does; so do operators.
@@ -200,7 +201,9 @@ class Outside:
 
     def _many(self, task: str, payloads: list[dict[str, Any]]) -> None:
         try:
-            handles = self.pipeline.client.send_many([Order(task, payload, Options()) for payload in payloads])
+            handles = self.pipeline.client.send_many(
+                [EnqueueRequest(task, payload, CheckedOptions()) for payload in payloads]
+            )
         except PartlyEnqueued as partly:
             handles = [handle for handle in partly.handles if handle is not None]
         for handle in handles:
@@ -224,7 +227,7 @@ class Outside:
         self.book.poison.append((task, body))
 
     def _send(self, task: str, body: str) -> str:
-        message_id: str = self.pipeline.queues.send(queue_name(STACK, task), Outgoing(body))
+        message_id: str = self.pipeline.queues.send(queue_name(STACK, task), OutgoingMessage(body))
         return message_id
 
     def _cancel(self, task: str, n: float) -> None:

@@ -34,7 +34,7 @@ def run(faults, *tasks, seed=3):
 
 
 def happened(pipeline):
-    return Counter(note.details[0] for note in pipeline.notes if note.what == "fault")
+    return Counter(entry.details[0] for entry in pipeline.trace if entry.kind == "fault")
 
 
 @pytest.mark.parametrize(
@@ -49,18 +49,18 @@ def test_each_kind_happens_alone_and_is_survived(kind):
 
 def test_none_never_happens():
     pipeline = run(Faults.none(1))
-    assert pipeline.luck.happened == 0
+    assert pipeline.injector.happened == 0
     assert [run.attempt for run in pipeline.runs] == [1] * 6
 
 
 def test_the_same_seed_is_the_same_run_and_another_is_not():
     first, second, other = (run(Faults(seed)) for seed in (5, 5, 6))
-    assert list(map(str, first.notes)) == list(map(str, second.notes))
-    assert list(map(str, first.notes)) != list(map(str, other.notes))
+    assert list(map(str, first.trace)) == list(map(str, second.trace))
+    assert list(map(str, first.trace)) != list(map(str, other.trace))
 
 
 def test_a_crash_at_every_request_is_survived():
-    requests = run(Faults.none(0)).luck.requests
+    requests = run(Faults.none(0)).injector.requests
     assert requests > 15
     for n in range(1, requests + 1):
         pipeline = run(Faults.none(0, crash_at=n))
@@ -72,7 +72,7 @@ def test_a_crash_at_every_request_is_survived():
 def test_asynchronous_tasks_are_interleaved_too():
     for seed in range(40):
         pipeline = run(Faults(seed, interleave=0.9), awaiting, work)
-        assert pipeline.luck.requests > 20
+        assert pipeline.injector.requests > 20
 
 
 def test_no_more_processes_die_than_allowed():

@@ -6,8 +6,9 @@ import time
 
 import pytest
 
-from offload import Permanent, Retry, SoftTimeLimitExceeded, State, Unavailable, current_job, task
-from offload.core import producing
+from offload import Hooks, Permanent, Retry, SoftTimeLimitExceeded, State, Unavailable, current_job, task, use
+from offload.core.enqueueing.producer import current_producer
+from offload.core.manifest import queue_name
 from offload.testing import DeadLettered, Killed, Pipeline
 
 
@@ -86,13 +87,18 @@ def test_the_tests_own_failure_is_not_hidden_by_dead_letters():
 
 def test_the_client_in_force_comes_back():
     before = object()
-    producing.use(before)
+    use(before)
     try:
         with Pipeline(flaky), Pipeline(doomed) as inner:
-            assert producing.producer() is inner.client
-        assert producing.producer() is before
+            assert current_producer() is inner.client
+        assert current_producer() is before
     finally:
-        producing.use(None)
+        use(None)
+
+
+def test_queues_are_named_as_in_a_deployed_stack():
+    with Pipeline(flaky) as pipeline:
+        assert pipeline.queue() == queue_name("test", "flaky")
 
 
 def test_virtual_sleep_meets_the_soft_limit(monkeypatch):
@@ -151,13 +157,26 @@ def test_kill_ends_the_process_of_the_task():
             pipeline.kill()
 
 
+def test_a_process_that_is_killed_in_a_hook_runs_nothing_any_more():
+    class Kills(Hooks):
+        def before_run(self, job):
+            if job.attempt == 1:
+                pipeline.kill()
+
+    with Pipeline(flaky, hooks=lambda _task: [Kills()]) as pipeline:
+        job = flaky.delay()
+        pipeline.run_until_idle()
+        assert [run.attempt for run in pipeline.runs] == [2]
+        assert job.result(0) == 2
+
+
 def test_a_request_fails_when_told_to():
     with Pipeline(flaky) as pipeline:
         pipeline.store.fail("apply", Unavailable("throttled"), skip=1, times=2)
         job = flaky.delay()
         pipeline.run_until_idle()
         assert (job.result(0), job.record().attempt) == (1, 1)
-        assert any("!! Unavailable" in str(note) for note in pipeline.notes)
+        assert any("!! Unavailable" in str(entry) for entry in pipeline.trace)
 
 
 def test_a_defect_of_the_worker_is_no_quiet_retry():

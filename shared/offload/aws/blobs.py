@@ -9,37 +9,43 @@ from offload.core.errors import Refused
 
 if TYPE_CHECKING:
     from offload.aws.calls import Call
+    from offload.core.records import BlobReference
 
 
 class S3Blobs:
-    """`Blobs` on S3. Few jobs need it, so boto3 is loaded by the first call; the bucket's own encryption applies."""
+    """`Blobs` on S3.
+
+    Few jobs have large payloads or results, so boto3 is loaded by the first call. The bucket's own encryption applies.
+    """
 
     def __init__(self, bucket: str, call: Call | None = None, *, content_type: str = "application/json") -> None:
-        """Name the bucket.
+        """Keep the name of the bucket; nothing is called.
 
         Args:
-            bucket: Where `put` writes. `get` reads where a reference says, within what the caller's role allows.
-            call: Transport to S3; None takes boto3 with the ordinary configuration.
-            content_type: Of what is put.
+            bucket: The bucket that `put` writes to. `get` reads from the bucket that the reference names, which the
+                caller's role must allow.
+            call: Transport to S3; None means boto3 with the ordinary configuration.
+            content_type: Content type of the objects that `put` writes.
         """
         self._bucket = bucket
         self._call = call or sdk.caller("s3")
         self._content_type = content_type
 
-    def put(self, key: str, data: bytes) -> dict[str, str]:
+    def put(self, key: str, data: bytes) -> BlobReference:
         """Store bytes and return their reference: `bucket` and `key`."""
-        place = {"Bucket": self._bucket, "Key": key}
-        self._call("PutObject", {**place, "Body": data, "ContentType": self._content_type})
+        request = {"Bucket": self._bucket, "Key": key, "Body": data, "ContentType": self._content_type}
+        self._call("PutObject", request)
         return {"bucket": self._bucket, "key": key}
 
-    def get(self, ref: dict[str, str]) -> bytes:
+    def get(self, ref: BlobReference) -> bytes:
         """Read bytes.
 
         Raises:
-            Refused: Nothing is there, access is denied, or the reference names no place.
+            Refused: No object has this key, access is denied, or the reference does not name bucket and key.
         """
         bucket, key = ref.get("bucket"), ref.get("key")
-        if not (isinstance(bucket, str) and isinstance(key, str) and bucket and key):  # a producer may have written it
+        # Any producer may have written the reference, so its type is not certain.
+        if not (isinstance(bucket, str) and isinstance(key, str) and bucket and key):
             raise Refused("a reference must name bucket and key")
         body: bytes = self._call("GetObject", {"Bucket": bucket, "Key": key})["Body"]
         return body

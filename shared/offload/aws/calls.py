@@ -1,21 +1,22 @@
-"""What a transport to AWS is, and the one place where its errors are classified.
+"""The type of a transport to AWS, and the classification of AWS errors.
 
-A transport is a callable that takes an operation and its parameters and returns the answer. It retries what is worth
-retrying, within bounds, and raises what `classify` makes of the rest, by the first row that fits:
+A transport is a callable that takes an operation and its parameters and returns the answer. It repeats a request that
+failed for a passing reason, within bounds. Every other error becomes the error that `classify` chooses, by the first
+row that fits:
 
-| the service said                                                    | raised                                       |
+| answer of the service                                               | raised error                                 |
 |---------------------------------------------------------------------|----------------------------------------------|
-| `ConditionalCheckFailedException`                                   | `Conflict` with the item as it is            |
-| the same, after a try whose answer was lost                         | `Ambiguous`, a `Conflict`                    |
+| `ConditionalCheckFailedException`                                   | `Conflict` with the stored item              |
+| the same, after an attempt whose answer was lost                    | `Ambiguous`, a `Conflict`                    |
 | `TransactionCanceledException`: a reason in `_TRANSIENT_REASONS`,   | `Unavailable`                                |
 | and none is a failed condition                                      |                                              |
 | a code in `THROTTLED` (too fast) or `TRANSIENT` (a passing fault)   | `Unavailable`                                |
 | HTTP 429 or 5xx, whatever the code                                  | `Unavailable`                                |
 | anything else: permissions, missing resource, invalid request       | `Rejected`, a `Refused` that keeps the code  |
 
-No answer at all (refused, reset or timed out connection, a body that is no JSON) is `Unavailable`; the transports
-raise it. Codes come as `namespace#Code`, as `Code:url` or, from SQS's old protocol, as `AWS.SimpleQueueService.Code`;
-only the last part counts.
+A request without an answer (a connection that was refused, reset or timed out, a body that is not JSON) is
+`Unavailable`; the transports raise that error themselves. Error codes come as `namespace#Code`, as `Code:url` or, from
+SQS's old protocol, as `AWS.SimpleQueueService.Code`. `classify` compares `Code` alone.
 """
 
 from __future__ import annotations
@@ -29,7 +30,7 @@ from offload.core.writes import Conflict
 
 if TYPE_CHECKING:
     from offload.core.errors import OffloadError
-    from offload.core.jobs import Item
+    from offload.core.writes import Item
 
 Call = Callable[[str, dict[str, Any]], dict[str, Any]]
 """`call("UpdateItem", {...})` returns the answer, or raises `Conflict`, `Unavailable` or `Rejected`."""
@@ -76,6 +77,7 @@ _CONDITION_FAILED = "ConditionalCheckFailed"
 _TOO_MANY_REQUESTS = 429
 _SERVER_FAULTS = 500
 _LONGEST_MESSAGE = 300
+"""Characters of AWS's own message that an error of this library repeats."""
 
 
 class Rejected(Refused):
@@ -83,20 +85,21 @@ class Rejected(Refused):
 
     Attributes:
         code: AWS's error code, without namespace, such as `ParameterNotFound`.
-        answer: The error's whole body, such as the `CancellationReasons` of a transaction.
+        answer: The whole body of the error, such as the `CancellationReasons` of a transaction.
     """
 
     def __init__(self, message: str, code: str, answer: dict[str, Any] | None = None) -> None:
-        """Keep the code."""
+        """Keep the code and the body."""
         super().__init__(message)
         self.code = code
         self.answer = answer or {}
 
 
 class Ambiguous(Conflict):
-    """The condition did not hold, but an earlier try of the same request may have been carried out unheard.
+    """The condition did not hold, but an earlier attempt of the same request may have been carried out.
 
-    The conflict may be with the request's own effect: compare the item with what the request meant to write.
+    The earlier attempt got no answer. If it was carried out, the later attempt is in conflict with the effect of the
+    request itself. The caller can compare the item with the request to find out.
     """
 
 
@@ -104,11 +107,11 @@ def classify(operation: str, status: int, code: str, answer: dict[str, Any], *, 
     """Turn an error answer into the error to raise.
 
     Args:
-        operation: What was called, for the message.
+        operation: The operation that was called, for the message.
         status: HTTP status.
         code: AWS's error code, with or without namespace.
-        answer: The error's body.
-        lost: An earlier try of this request may have been carried out.
+        answer: The body of the error.
+        lost: True when an earlier attempt of this request may have been carried out, because its answer was lost.
     """
     code = short_code(code)
     if code == f"{_CONDITION_FAILED}Exception":
@@ -125,7 +128,7 @@ def classify(operation: str, status: int, code: str, answer: dict[str, Any], *, 
 
 
 def short_code(code: str) -> str:
-    """Return an error code without namespace and address."""
+    """Return an error code without its namespace and without the URL behind it."""
     return code.rpartition("#")[2].partition(":")[0].rpartition(".")[2]
 
 
@@ -143,6 +146,6 @@ def partition(region: str) -> str:
 
 def _detail(answer: dict[str, Any]) -> str:
     text = answer.get("message") or answer.get("Message") or ""
-    # A signature error quotes the whole signed request, session token included, below its first line.
-    line = str(text).partition("\n")[0][:_LONGEST_MESSAGE]
-    return f": {line}" if line else ""
+    # A signature error quotes the whole signed request below its first line, and so the session token.
+    first_line = str(text).partition("\n")[0][:_LONGEST_MESSAGE]
+    return f": {first_line}" if first_line else ""

@@ -1,4 +1,4 @@
-"""Kept-alive connections to one AWS endpoint, for the lean transport."""
+"""Kept-alive connections to one AWS endpoint, for the transport in `signed`."""
 
 from __future__ import annotations
 
@@ -16,78 +16,88 @@ if TYPE_CHECKING:
     from offload.core.clock import Clock
 
 CONNECT_TIMEOUT = 2.0
-"""Seconds. Inside a region a connection takes milliseconds; two seconds is a host that is gone."""
+"""Seconds. Inside a region a connection takes milliseconds, so a host that needs two seconds is gone."""
 MOST_IDLE_MS = 60_000
-"""A sandbox may be frozen for minutes, and a gateway on the way forgets an idle connection without saying so."""
+"""Milliseconds after which an idle connection is not used again.
+
+Lambda may freeze a sandbox for minutes. Meanwhile a gateway between the two ends may drop the idle connection, and
+neither end is informed.
+"""
 
 
 class NotSent(Exception):
-    """No connection came about, so the request was not carried out."""
+    """No connection was made, so the request was not carried out."""
 
 
 class Pool:
-    """Idle connections to one endpoint, the last used first."""
+    """Idle connections to one endpoint. The connection that was used last is taken first.
+
+    Attributes:
+        host: Value of the `Host` header, such as `localhost:4566`.
+        address: Scheme and host, for messages.
+    """
 
     def __init__(self, endpoint: str, clock: Clock) -> None:
         """Read an address such as `https://sqs.eu-west-1.amazonaws.com`.
 
         Raises:
-            Rejected: Not such an address.
+            Rejected: The endpoint is not such an address.
         """
         parts = urlsplit(endpoint)
         if parts.scheme not in ("http", "https") or not parts.hostname or parts.path not in ("", "/"):
-            msg = f"AWS_ENDPOINT_URL must be http(s)://host[:port] with nothing behind it, not {endpoint!r}"
+            msg = f"AWS_ENDPOINT_URL must be http(s)://host[:port] without a path, not {endpoint!r}"
             raise Rejected(msg, "InvalidEndpoint")
         self._secure = parts.scheme == "https"
         self._name, self._port = parts.hostname, parts.port or (443 if self._secure else 80)
         self.host = parts.netloc.rpartition("@")[2].lower()
-        self.where = f"{parts.scheme}://{self.host}"
+        self.address = f"{parts.scheme}://{self.host}"
         self._clock = clock
-        self._narrow = self._name.endswith(".amazonaws.com")
+        self._trusts_amazon_alone = self._name.endswith(".amazonaws.com")
         self._idle: list[tuple[http.client.HTTPConnection, int]] = []
 
     def __del__(self) -> None:
-        """Close what is open: a transport that is dropped leaves no sockets behind."""
+        """Close the idle connections, so that a transport which is no longer used leaves no open sockets."""
         for connection, _ in getattr(self, "_idle", ()):
             connection.close()
 
-    def take(self, patience: float) -> tuple[http.client.HTTPConnection, bool]:
+    def take(self, read_timeout: float) -> tuple[http.client.HTTPConnection, bool]:
         """Return a connection, and whether it was used before."""
         oldest = self._clock.now() - MOST_IDLE_MS
         while self._idle:
             try:
-                connection, since = self._idle.pop()
-            except IndexError:  # another thread was quicker
+                connection, idle_since = self._idle.pop()
+            except IndexError:  # another thread took the last connection
                 break
-            if connection.sock is not None and since >= oldest and not _readable(connection.sock.fileno()):
-                connection.sock.settimeout(patience)
+            if connection.sock is not None and idle_since >= oldest and not _is_readable(connection.sock.fileno()):
+                connection.sock.settimeout(read_timeout)
                 return connection, True
             connection.close()
-        return self.open(patience), False
+        return self.open(read_timeout), False
 
-    def open(self, patience: float) -> http.client.HTTPConnection:
-        """Connect.
+    def open(self, read_timeout: float) -> http.client.HTTPConnection:
+        """Open a new connection.
 
         Raises:
-            NotSent: Nobody answers there.
+            NotSent: The endpoint does not accept the connection.
         """
-        timeout = min(CONNECT_TIMEOUT, patience)
+        connect_timeout = min(CONNECT_TIMEOUT, read_timeout)
         try:
-            connection = self._open_secure(timeout) if self._secure else self._connect(timeout)
+            connection = self._open_secure(connect_timeout) if self._secure else self._connect(connect_timeout)
         except OSError as error:
-            msg = f"cannot connect to {self.where}: {describe(error)}"
+            msg = f"cannot connect to {self.address}: {describe(error)}"
             raise NotSent(msg) from error
-        connection.sock.settimeout(patience)
+        connection.sock.settimeout(read_timeout)
         return connection
 
     def _open_secure(self, timeout: float) -> http.client.HTTPConnection:
-        import ssl  # plain http, as in tests, needs none
+        import ssl  # a plain http endpoint, as in tests, does not need the module
 
-        if self._narrow:
+        if self._trusts_amazon_alone:
             try:
                 return self._connect(timeout, roots.amazon())
             except ssl.SSLCertVerificationError:
-                self._narrow = False  # a proxy that reads along, or a new root: the machine's own list decides
+                # A proxy may decrypt the traffic, or Amazon may have a new root: the machine's own list decides.
+                self._trusts_amazon_alone = False
         return self._connect(timeout, roots.system())
 
     def _connect(self, timeout: float, trusted: ssl.SSLContext | None = None) -> http.client.HTTPConnection:
@@ -103,18 +113,18 @@ class Pool:
         return connection
 
     def put(self, connection: http.client.HTTPConnection) -> None:
-        """Keep a connection whose answer was read to the end."""
+        """Keep a connection for the next request; the answer of its last request was read completely."""
         if connection.sock is not None:
             self._idle.append((connection, self._clock.now()))
 
 
-def _readable(descriptor: int) -> bool:
-    """Tell whether an idle socket has something to read, which can only be its end."""
+def _is_readable(descriptor: int) -> bool:
+    """Return True when an idle socket has something to read: the service has closed the connection."""
     poll = select.poll()
     poll.register(descriptor, select.POLLIN)
     return bool(poll.poll(0))
 
 
 def describe(error: Exception) -> str:
-    """Show an exception with its kind."""
+    """Return an exception's class and message."""
     return f"{type(error).__name__}: {error}" if str(error) else type(error).__name__

@@ -1,7 +1,7 @@
-"""JSON values to and from DynamoDB's typed attributes.
+"""Conversion between JSON values and DynamoDB's typed attributes.
 
-DynamoDB keeps numbers as decimals of 38 digits: a whole float such as 2.0 comes back as the equal integer 2. Infinity
-and NaN have no form there, nor in JSON.
+DynamoDB keeps numbers as decimals of 38 digits, so a whole float such as 2.0 comes back as the equal integer 2. Neither
+DynamoDB nor JSON can represent infinity and NaN.
 """
 
 from __future__ import annotations
@@ -17,14 +17,14 @@ Attribute = dict[str, Any]
 """One typed attribute, such as `{"S": "text"}`."""
 
 
-def dump(value: Any) -> Attribute:  # noqa: PLR0911 - one return for each kind
+def dump(value: Any) -> Attribute:
     """Write a JSON value as an attribute.
 
     Raises:
-        Refused: A number that is not finite.
-        TypeError: Not a JSON value.
+        Refused: A number is not finite.
+        TypeError: The value is not a JSON value.
     """
-    # Most common first; bool before int, which it is an instance of.
+    # The most common types come first. `bool` comes before `int`, because every bool is an instance of int.
     if isinstance(value, str):
         return {"S": value if type(value) is str else str.__str__(value)}
     if isinstance(value, bool):
@@ -47,12 +47,12 @@ def dump(value: Any) -> Attribute:  # noqa: PLR0911 - one return for each kind
 
 
 def dump_map(values: Mapping[str, Any]) -> dict[str, Attribute]:
-    """Write an item, or the inside of a map."""
+    """Write an item, or the values of a map."""
     return {name: dump(value) for name, value in values.items()}
 
 
 def load(attribute: Attribute) -> Any:
-    """Read an attribute; kinds this library never writes (sets, binary) are returned as they are."""
+    """Read an attribute. Values of types that this library never writes (sets, binary) are returned unchanged."""
     ((kind, value),) = attribute.items()
     if kind == "N":
         return int(value) if value.lstrip("-").isdigit() else float(value)
@@ -64,5 +64,5 @@ def load(attribute: Attribute) -> Any:
 
 
 def load_map(attributes: Mapping[str, Attribute]) -> dict[str, Any]:
-    """Read an item, or the inside of a map."""
+    """Read an item, or the values of a map."""
     return {name: load(attribute) for name, attribute in attributes.items()}

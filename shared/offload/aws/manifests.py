@@ -1,4 +1,4 @@
-"""Reading a deployed stack's manifest."""
+"""Reading the manifest of a deployed stack."""
 
 from __future__ import annotations
 
@@ -14,14 +14,15 @@ if TYPE_CHECKING:
 
 
 def read(stack: str = DEFAULT_STACK, call: Call | None = None) -> Manifest:
-    """Read what a stack is made of.
+    """Read the manifest of a stack: its tasks, and the names of its resources.
 
     Args:
         stack: The stack's name.
-        call: Transport to SSM; None takes the user's ordinary configuration.
+        call: Transport to SSM; None means boto3 with the user's ordinary configuration.
 
     Raises:
-        Refused: Not deployed, no credentials or region, or no permission; one line that says what to do.
+        Refused: The stack is not deployed, or credentials, region or permission are missing. The message is one line
+            that says what to do.
         Unavailable: AWS, or the local engine at `AWS_ENDPOINT_URL`, does not answer.
     """
     name = parameter_name(stack)

@@ -1,26 +1,32 @@
-"""Queues on SQS, by name: addresses are built, never looked up."""
+"""Queues on SQS, by name. URLs and ARNs are built from the name, so that no request looks them up."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
 from offload.aws.calls import Call, Rejected, host, partition
-from offload.core.clock import Clock, SystemClock, system_random
-from offload.core.errors import Refused, Unavailable
-from offload.core.ports import LONGEST_QUEUE_DELAY, MOST_ENTRIES, Outgoing, QueueCounts, Received
+from offload.core.clock import Clock, SystemClock
+from offload.core.errors import OffloadError, Refused, Unavailable
+from offload.core.ids import system_random
+from offload.core.ports import (
+    LARGEST_MESSAGE,
+    LONGEST_QUEUE_DELAY,
+    LONGEST_VISIBILITY,
+    MOST_ENTRIES,
+    OutgoingMessage,
+    QueueCounts,
+    ReceivedMessage,
+)
 
 if TYPE_CHECKING:
     import random
     from collections.abc import Iterator, Sequence
 
-LARGEST_MESSAGE = 1_048_576
-"""Bytes of a message, and of a whole batch."""
-LONGEST_VISIBILITY = 43_200
-"""Seconds."""
+_MOST_ROUNDS = 4
+"""Requests for one chunk of a batch: the first one, and three for entries that failed by SQS's fault."""
 
-_ROUNDS = 4
 _BACKOFF_BASE = 0.1
-_COUNTED = (
+_COUNT_ATTRIBUTES = (
     "ApproximateNumberOfMessages",
     "ApproximateNumberOfMessagesNotVisible",
     "ApproximateNumberOfMessagesDelayed",
@@ -28,7 +34,10 @@ _COUNTED = (
 
 
 class SqsQueues:
-    """`Queues` on SQS. A send is at-least-once: one whose answer was lost is sent again and may arrive twice."""
+    """`Queues` on SQS.
+
+    A send is at-least-once: a message is sent again when the answer to its send was lost, so it may arrive twice.
+    """
 
     def __init__(
         self,
@@ -40,47 +49,50 @@ class SqsQueues:
         clock: Clock | None = None,
         rng: random.Random | None = None,
     ) -> None:
-        """Say where the queues are.
+        """Keep where the queues are; nothing is called.
 
         Args:
             call: Transport to SQS.
             account: Account id of the queues.
-            region: Their region.
-            endpoint: Start of their addresses; None is the region's own.
+            region: Region of the queues.
+            endpoint: Start of the queues' URLs; None means the region's own endpoint.
             clock: Waits between the rounds of a batch.
             rng: Source of the jitter.
         """
         self._call = call
-        start = endpoint or f"https://{host('sqs', region)}"
-        self._start = f"{start.rstrip('/')}/{account}/"
-        self._arns = f"arn:{partition(region)}:sqs:{region}:{account}:"
+        url = endpoint or f"https://{host('sqs', region)}"
+        self._url_prefix = f"{url.rstrip('/')}/{account}/"
+        self._arn_prefix = f"arn:{partition(region)}:sqs:{region}:{account}:"
         self._clock = clock or SystemClock()
         self._rng = rng or system_random()
 
-    def send(self, queue: str, message: Outgoing) -> str:
+    def send(self, queue: str, message: OutgoingMessage) -> str:
         """Send a message and return its message id."""
         if refusal := _refusal(message):
             raise refusal
-        answer = self._call("SendMessage", {"QueueUrl": self._start + queue, **_entry(message)})
+        answer = self._call("SendMessage", {"QueueUrl": self._url_prefix + queue, **_entry(message)})
         return str(answer["MessageId"])
 
-    def send_batch(self, queue: str, messages: Sequence[Outgoing]) -> list[str | Exception]:
-        """Send messages; returns a message id or an error for each, in order.
+    def send_batch(self, queue: str, messages: Sequence[OutgoingMessage]) -> list[str | OffloadError]:
+        """Send messages; returns a message id or an error for each message, in order.
 
-        As many requests as the limits ask for: ten entries and 1 MiB each. Never raises for what SQS answers: a request
-        that fails as a whole is the error of each of its entries. Entries that fail by SQS's fault are sent again, up
-        to three times, then `Unavailable`; the others are `Refused`.
+        One request takes at most ten entries and 1 MiB, so many messages need several requests. An error answer of SQS
+        is never raised. When a whole request fails, each of its entries has that error. An entry that fails by SQS's
+        fault is sent again, up to three times, and then has the error `Unavailable`. Every other entry that fails has
+        the error `Refused`.
         """
-        outcomes: dict[int, str | Exception] = {}
+        outcomes: dict[int, str | OffloadError] = {}
         for index, message in enumerate(messages):
             if refusal := _refusal(message):
                 outcomes[index] = refusal
         for chunk in _chunks([(index, message) for index, message in enumerate(messages) if index not in outcomes]):
-            self._send_chunk(self._start + queue, dict(chunk), outcomes)
+            self._send_chunk(self._url_prefix + queue, dict(chunk), outcomes)
         return [outcomes[index] for index in range(len(messages))]
 
-    def _send_chunk(self, url: str, pending: dict[int, Outgoing], outcomes: dict[int, str | Exception]) -> None:
-        for attempt in range(_ROUNDS):
+    def _send_chunk(
+        self, url: str, pending: dict[int, OutgoingMessage], outcomes: dict[int, str | OffloadError]
+    ) -> None:
+        for attempt in range(_MOST_ROUNDS):
             if attempt:
                 self._clock.sleep(self._rng.uniform(0, _BACKOFF_BASE * 2**attempt))
             entries = [{"Id": str(index), **_entry(message)} for index, message in pending.items()]
@@ -99,57 +111,61 @@ class SqsQueues:
             if not pending:
                 return
 
-    def receive(self, queue: str, *, limit: int, visibility: int, wait: int = 0) -> list[Received]:
+    def receive(self, queue: str, *, limit: int, visibility: int, wait: int = 0) -> list[ReceivedMessage]:
         """Receive up to ten messages and hide them for `visibility` seconds."""
         request = {
-            "QueueUrl": self._start + queue,
+            "QueueUrl": self._url_prefix + queue,
             "MaxNumberOfMessages": min(limit, MOST_ENTRIES),
             "VisibilityTimeout": visibility,
             "WaitTimeSeconds": wait,
             "MessageSystemAttributeNames": ["All"],
         }
-        return [_received(raw) for raw in self._call("ReceiveMessage", request).get("Messages") or ()]
+        return [_received(queue, raw) for raw in self._call("ReceiveMessage", request).get("Messages") or ()]
 
     def delete(self, queue: str, receipt: str) -> None:
-        """Delete a received message; a receipt that is not in force any more deletes nothing."""
+        """Delete a received message; an outdated receipt handle deletes nothing."""
         try:
-            self._call("DeleteMessage", {"QueueUrl": self._start + queue, "ReceiptHandle": receipt})
+            self._call("DeleteMessage", {"QueueUrl": self._url_prefix + queue, "ReceiptHandle": receipt})
         except Rejected as error:
-            # SQS accepts an old receipt in silence, except one it cannot read; the local engine refuses each.
+            # SQS refuses a receipt handle that it cannot read; the local engine refuses every outdated handle.
             if error.code != "ReceiptHandleIsInvalid":
                 raise
 
     def change_visibility(self, queue: str, receipt: str, seconds: int) -> None:
-        """Make a received message visible again in `seconds` from now, 0 to 43,200 since its receive.
+        """Make a received message visible again in `seconds` from now, at most 43,200 seconds after its receive.
 
         Raises:
-            Refused: More than 12 hours in all, or the message is not in flight any more.
+            Refused: The message would be hidden for more than 12 hours in all, or it is no longer in flight.
         """
-        if not 0 <= seconds <= LONGEST_VISIBILITY:  # the local engine takes anything
+        if not 0 <= seconds <= LONGEST_VISIBILITY:  # the local engine does not check the range
             raise Refused(f"a visibility of {seconds} s is out of range: 0 to {LONGEST_VISIBILITY}")
-        request = {"QueueUrl": self._start + queue, "ReceiptHandle": receipt, "VisibilityTimeout": seconds}
+        request = {"QueueUrl": self._url_prefix + queue, "ReceiptHandle": receipt, "VisibilityTimeout": seconds}
         self._call("ChangeMessageVisibility", request)
 
     def redrive(self, dead_letter: str, *, rate: int | None = None) -> None:
-        """Have SQS move all of a dead-letter queue back, in the background; see `Queues.redrive`."""
-        request: dict[str, Any] = {"SourceArn": self._arns + dead_letter}
+        """Have SQS move all messages of a dead-letter queue back, in the background; see `Queues.redrive`."""
+        request: dict[str, Any] = {"SourceArn": self._arn_prefix + dead_letter}
         if rate is not None:
             request["MaxNumberOfMessagesPerSecond"] = rate
         self._call("StartMessageMoveTask", request)
 
     def purge(self, queue: str) -> None:
-        """Delete everything in a queue; SQS takes up to a minute, and refuses another purge within it."""
-        self._call("PurgeQueue", {"QueueUrl": self._start + queue})
+        """Delete all messages of a queue. SQS needs up to a minute, and refuses another purge meanwhile."""
+        self._call("PurgeQueue", {"QueueUrl": self._url_prefix + queue})
 
     def counts(self, queue: str) -> QueueCounts:
         """Read the approximate numbers of messages."""
-        request = {"QueueUrl": self._start + queue, "AttributeNames": list(_COUNTED)}
+        request = {"QueueUrl": self._url_prefix + queue, "AttributeNames": list(_COUNT_ATTRIBUTES)}
         attributes = self._call("GetQueueAttributes", request)["Attributes"]
-        return QueueCounts(*(int(attributes.get(name, 0)) for name in _COUNTED))
+        return QueueCounts(*(int(attributes.get(name, 0)) for name in _COUNT_ATTRIBUTES))
 
 
-def _refusal(message: Outgoing) -> Refused | None:
-    """Tell what SQS would refuse, before it fails a whole batch over it; the local engine takes some of it."""
+def _refusal(message: OutgoingMessage) -> Refused | None:
+    """Return the error for a message that SQS would refuse.
+
+    The check comes before the request, because SQS refuses a whole batch for one such message. The local engine accepts
+    some of these messages.
+    """
     size = len(message.body.encode())
     if not 0 < size <= LARGEST_MESSAGE:
         return Refused(f"a message of {size} bytes is out of range: 1 to {LARGEST_MESSAGE}")
@@ -158,38 +174,38 @@ def _refusal(message: Outgoing) -> Refused | None:
     return None
 
 
-def _entry(message: Outgoing) -> dict[str, Any]:
-    # A FIFO queue takes no delay of a single message, not even 0.
+def _entry(message: OutgoingMessage) -> dict[str, Any]:
     entry: dict[str, Any] = {"MessageBody": message.body}
-    if message.delay:
+    if message.delay:  # a FIFO queue refuses the delay of a single message, even a delay of 0
         entry["DelaySeconds"] = message.delay
     if message.group is not None:
         entry["MessageGroupId"] = message.group
     return entry
 
 
-def _chunks(messages: list[tuple[int, Outgoing]]) -> Iterator[list[tuple[int, Outgoing]]]:
-    chunk: list[tuple[int, Outgoing]] = []
-    total = 0
+def _chunks(messages: list[tuple[int, OutgoingMessage]]) -> Iterator[list[tuple[int, OutgoingMessage]]]:
+    chunk: list[tuple[int, OutgoingMessage]] = []
+    chunk_size = 0
     for index, message in messages:
         size = len(message.body.encode())
-        if chunk and (len(chunk) == MOST_ENTRIES or total + size > LARGEST_MESSAGE):
+        if chunk and (len(chunk) == MOST_ENTRIES or chunk_size + size > LARGEST_MESSAGE):
             yield chunk
-            chunk, total = [], 0
+            chunk, chunk_size = [], 0
         chunk.append((index, message))
-        total += size
+        chunk_size += size
     if chunk:
         yield chunk
 
 
-def _failure(failed: dict[str, Any]) -> Exception:
+def _failure(failed: dict[str, Any]) -> OffloadError:
     message = f"SendMessageBatch: {failed.get('Code', '')}: {failed.get('Message', '')}"
     return Rejected(message, failed.get("Code", "")) if failed.get("SenderFault") else Unavailable(message)
 
 
-def _received(raw: dict[str, Any]) -> Received:
+def _received(queue: str, raw: dict[str, Any]) -> ReceivedMessage:
     attributes = raw["Attributes"]
-    return Received(
+    return ReceivedMessage(
+        queue=queue,
         message_id=raw["MessageId"],
         receipt=raw["ReceiptHandle"],
         body=raw["Body"],

@@ -1,6 +1,7 @@
 """The transport over boto3, with the user's ordinary configuration: profiles, SSO, proxies, `AWS_ENDPOINT_URL`.
 
-For programs outside Lambda, and for the services the lean transport does not speak. boto3 is imported at first use.
+It serves programs outside Lambda, and every service that the transport in `signed` does not support. boto3 is imported
+at first use.
 """
 
 from __future__ import annotations
@@ -17,10 +18,10 @@ if TYPE_CHECKING:
 
 CONNECT_TIMEOUT = 3.0
 READ_TIMEOUT = 30.0
-"""Seconds without a byte: more than the longest poll of a queue, which is 20."""
+"""Seconds without a byte of the answer. The longest poll of a queue takes 20 seconds."""
 ATTEMPTS = 5
 
-_building = threading.Lock()  # a boto3 session is not safe to share while clients are made from it
+_session_lock = threading.Lock()  # two threads must not build clients from one boto3 session at the same time
 _session: Any = None
 
 
@@ -28,17 +29,17 @@ def client(service: str, **overrides: Any) -> Any:
     """Build a boto3 client from the user's ordinary environment.
 
     Args:
-        service: Such as `sqs`.
-        overrides: Arguments of `boto3.client`; they win over the defaults set here.
+        service: AWS's name of the service, such as `sqs`.
+        overrides: Arguments of `boto3.client`; they replace the defaults set here.
 
     Raises:
-        Rejected: No region, or a profile that does not exist.
+        Rejected: No region is set, or the profile does not exist.
     """
     import boto3
     from botocore.config import Config
     from botocore.exceptions import BotoCoreError
 
-    global _session  # noqa: PLW0603 - one session a process, as boto3's own default is
+    global _session  # noqa: PLW0603 - one session for the whole process, like boto3's own default session
     config = Config(
         connect_timeout=CONNECT_TIMEOUT,
         read_timeout=READ_TIMEOUT,
@@ -46,24 +47,25 @@ def client(service: str, **overrides: Any) -> Any:
         tcp_keepalive=True,
         user_agent_extra="offload",
     )
-    given = overrides.pop("config", None)
-    # boto3 reads AWS_DEFAULT_REGION only; AWS_REGION is what the other SDKs and Lambda go by.
+    caller_config = overrides.pop("config", None)
+    # boto3 reads AWS_DEFAULT_REGION alone; Lambda and the other SDKs use AWS_REGION.
     overrides.setdefault("region_name", os.environ.get("AWS_REGION"))
     try:
-        with _building:
+        with _session_lock:
             if _session is None:
                 _session = boto3.session.Session()
-            return _session.client(service, config=config.merge(given) if given else config, **overrides)
+            merged = config.merge(caller_config) if caller_config else config
+            return _session.client(service, config=merged, **overrides)
     except (BotoCoreError, ValueError) as error:
         raise _translate(service, "client", error) from error
 
 
 def caller(service: str, build: Callable[[], Any] | None = None) -> Call:
-    """Return a transport to any service; its client is built by the first call.
+    """Return a transport to any service; the first call builds its client.
 
     Args:
-        service: Such as `sqs`.
-        build: Builds the client; `client(service)` when None.
+        service: AWS's name of the service, such as `sqs`.
+        build: Builds the client; None means `client(service)`.
     """
     return _Transport(service, build or (lambda: client(service)))
 
@@ -92,34 +94,46 @@ class _Transport:
 
 
 def _translate(service: str, operation: str, error: Exception) -> OffloadError:
-    """Turn what boto3 raises into one line that says what to do."""
-    from botocore import exceptions as known
+    """Turn an exception of boto3 into an error of this library, with one line that says what to do."""
+    from botocore import exceptions as botocore_errors
 
-    if isinstance(error, known.ClientError):
+    if isinstance(error, botocore_errors.ClientError):
         response = error.response
-        meta = response.get("ResponseMetadata", {})
-        said = response.get("Error", {})
-        answer = {"message": said.get("Message", ""), **response}
-        # boto3 does not tell why it tried again; that an answer was lost is the case to be careful about.
-        lost = bool(meta.get("RetryAttempts"))
-        return classify(operation, int(meta.get("HTTPStatusCode", 0)), said.get("Code", ""), answer, lost=lost)
-    if isinstance(error, known.NoCredentialsError | known.PartialCredentialsError | known.CredentialRetrievalError):
+        metadata = response.get("ResponseMetadata", {})
+        details = response.get("Error", {})
+        answer = {"message": details.get("Message", ""), **response}
+        # boto3 does not report why it repeated the request. It may have done so because an answer was lost.
+        lost = bool(metadata.get("RetryAttempts"))
+        return classify(operation, int(metadata.get("HTTPStatusCode", 0)), details.get("Code", ""), answer, lost=lost)
+    if isinstance(
+        error,
+        botocore_errors.NoCredentialsError
+        | botocore_errors.PartialCredentialsError
+        | botocore_errors.CredentialRetrievalError,
+    ):
         advice = "run `aws configure` (or `aws sso login`), or set AWS_PROFILE"
         return Rejected(f"no usable AWS credentials: {advice} ({error})", "NoCredentials")
-    if isinstance(error, known.NoRegionError):
+    if isinstance(error, botocore_errors.NoRegionError):
         return Rejected("no AWS region: set AWS_REGION, or give the profile one with `aws configure`", "NoRegion")
-    if isinstance(error, known.TokenRetrievalError | known.SSOError):
+    if isinstance(error, botocore_errors.TokenRetrievalError | botocore_errors.SSOError):
         return Rejected(f"the AWS sign-in has expired: run `aws sso login` ({error})", "NoCredentials")
-    if isinstance(error, known.ConnectionError | known.HTTPClientError | known.IncompleteReadError | OSError):
+    if isinstance(
+        error,
+        botocore_errors.ConnectionError
+        | botocore_errors.HTTPClientError
+        | botocore_errors.IncompleteReadError
+        | OSError,
+    ):
         return Unavailable(_unreachable(service, operation, error))
     return Rejected(f"{service} {operation}: {error}", type(error).__name__)
 
 
 def _unreachable(service: str, operation: str, error: Exception) -> str:
-    given = os.environ.get(f"AWS_ENDPOINT_URL_{service.upper()}") or os.environ.get("AWS_ENDPOINT_URL")
-    if given:
+    endpoint = os.environ.get(f"AWS_ENDPOINT_URL_{service.upper()}") or os.environ.get("AWS_ENDPOINT_URL")
+    if endpoint:
         advice = (
-            f"nothing answers at AWS_ENDPOINT_URL={given}: start the local engine with `offload local up`, or unset it"
+            f"nothing answers at AWS_ENDPOINT_URL={endpoint}: start the local engine with `offload local up`, or unset "
+            "the variable"
         )
     else:
         advice = f"AWS does not answer: check the network and the region ({error})"

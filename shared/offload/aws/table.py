@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from offload.aws import items
 from offload.aws.calls import Ambiguous, Call
@@ -12,53 +12,56 @@ from offload.core.manifest import INDEX
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from offload.core.jobs import Item
-    from offload.core.writes import Condition, Test, Write
+    from offload.core.records import JobRecord
+    from offload.core.writes import Condition, Item, Record, Test, Write
 
 
 class JobTable:
-    """`JobStore` on DynamoDB: one request a write, whatever it does.
+    """`JobStore` on DynamoDB. Every write is one request.
 
-    DynamoDB deletes an expired record up to days late. `get` and `find` do not show it. `apply` takes the record as it
-    lies there: it must not be made to look absent, because an update would merge with what is left of it. A write that
-    wants to take over an expired record says so in its condition (`ttl` `<=` now) and removes what it replaces.
+    DynamoDB deletes an expired record up to days late. `get` and `find` do not return such a record. `apply` does not
+    hide the record from conditions, because an update would merge with the attributes that are still there. A write
+    that may take over an expired record must say so in its condition (`ttl` `<=` now) and remove the old attributes.
 
-    A request whose answer was lost is sent again. When that meets a failed condition, and the record already shows
-    everything the write sets, appends and removes, it was this very write: it counts as done. That holds for writes
-    that set something of their own, such as a lease token or a time, under a condition they end; one without any
-    condition may `add` or `append` twice.
+    A request is sent again when its answer was lost. If the condition then does not hold, the first request may have
+    been carried out. The write counts as done when the record has everything that the write sets and appends, and
+    nothing that the write removes. This conclusion is safe for a write that sets a value of its own, such as a lease
+    token or a time, and whose condition does not hold after the write. A write without a condition may `add` or
+    `append` twice.
     """
 
     def __init__(self, call: Call, table: str, clock: Clock | None = None) -> None:
-        """Name the table.
+        """Keep the name of the table; nothing is called.
 
         Args:
             call: Transport to DynamoDB.
             table: The table's name.
-            clock: Tells which records have expired.
+            clock: Gives the time, which decides whether a record has expired.
         """
         self._call = call
         self._table = table
         self._clock = clock or SystemClock()
 
-    def apply(self, write: Write) -> Item:
+    def apply(self, write: Write[Record]) -> Record:
         """Carry out a conditional write and return the item after it."""
-        request = {"TableName": self._table, "Key": {"id": {"S": write.id}}, "ReturnValues": "ALL_NEW", **update(write)}
+        key = {"id": {"S": write.id}}
+        request = {"TableName": self._table, "Key": key, "ReturnValues": "ALL_NEW", **compile_update(write)}
         try:
             answer = self._call("UpdateItem", request)
         except Ambiguous as conflict:
-            if conflict.item is None or not _shows(conflict.item, write):
+            if conflict.item is None or not _is_carried_out(write, conflict.item):
                 raise
-            return conflict.item
-        return items.load_map(answer["Attributes"])
+            written: Record = conflict.item
+            return written
+        return cast("Record", items.load_map(answer["Attributes"]))
 
-    def get(self, key: str) -> Item | None:
+    def get(self, key: str) -> JobRecord | None:
         """Read one item, consistently."""
         request = {"TableName": self._table, "Key": {"id": {"S": key}}, "ConsistentRead": True}
         found = self._call("GetItem", request).get("Item")
-        return next(self._alive([found]), None) if found else None
+        return cast("JobRecord | None", next(self._unexpired([found]), None)) if found else None
 
-    def find(self, partition: str, *, limit: int) -> list[Item]:
+    def find(self, partition: str, *, limit: int) -> list[JobRecord]:
         """Read an index partition, newest first; items carry at least the projected attributes."""
         request: dict[str, Any] = {
             "TableName": self._table,
@@ -71,49 +74,52 @@ class JobTable:
         found: list[Item] = []
         while len(found) < limit:
             answer = self._call("Query", {**request, "Limit": limit - len(found)})
-            found += self._alive(answer["Items"])
+            found += self._unexpired(answer["Items"])
             if not answer.get("LastEvaluatedKey"):
                 break
             request["ExclusiveStartKey"] = answer["LastEvaluatedKey"]
-        return found
+        return cast("list[JobRecord]", found)
 
-    def _alive(self, raw: list[dict[str, Any]]) -> Iterator[Item]:
+    def _unexpired(self, raw_items: list[dict[str, Any]]) -> Iterator[Item]:
         now = self._clock.now()
-        for attributes in raw:
-            item = items.load_map(attributes)
+        for raw in raw_items:
+            item = items.load_map(raw)
             ttl = item.get("ttl")
             if ttl is None or ttl * 1000 > now:
                 yield item
 
 
-def update(write: Write) -> dict[str, Any]:
-    """Compile a write to the expressions of one UpdateItem. Every name goes by placeholder: many are reserved words."""
-    spoken = _Spoken()
-    name, value = spoken.name, spoken.value
-    setting = [f"{name(key)} = {value(given)}" for key, given in write.set.items()]
-    setting += [f"{name(key)} = if_not_exists({name(key)}, {value(given)})" for key, given in write.default.items()]
+def compile_update(write: Write[Any]) -> dict[str, Any]:
+    """Compile a write to the expressions of one UpdateItem request.
+
+    Every attribute name becomes a placeholder, because many names are reserved words of DynamoDB.
+    """
+    placeholders = _Placeholders()
+    name, value = placeholders.name, placeholders.value
+    setting = [f"{name(key)} = {value(new)}" for key, new in write.set.items()]
+    setting += [f"{name(key)} = if_not_exists({name(key)}, {value(new)})" for key, new in write.default.items()]
     setting += [
-        f"{name(key)} = list_append(if_not_exists({name(key)}, {value(write.base.get(key, []))}), {value(given)})"
-        for key, given in write.append.items()
+        f"{name(key)} = list_append(if_not_exists({name(key)}, {value(write.base.get(key, []))}), {value(tail)})"
+        for key, tail in write.append.items()
     ]
-    adding = [f"{name(key)} {value(given)}" for key, given in write.add.items()]
+    adding = [f"{name(key)} {value(amount)}" for key, amount in write.add.items()]
     removing = [name(key) for key in write.remove]
     clauses = (("SET", setting), ("ADD", adding), ("REMOVE", removing))
     request: dict[str, Any] = {}
     if text := " ".join(f"{verb} {', '.join(parts)}" for verb, parts in clauses if parts):
         request["UpdateExpression"] = text
-    if condition := _condition(write.when, spoken):
+    if condition := _condition(write.when, placeholders):
         request["ConditionExpression"] = condition
         request["ReturnValuesOnConditionCheckFailure"] = "ALL_OLD"
-    if spoken.names:
-        request["ExpressionAttributeNames"] = {placeholder: key for key, placeholder in spoken.names.items()}
-    if spoken.values:
-        request["ExpressionAttributeValues"] = spoken.values
+    if placeholders.names:
+        request["ExpressionAttributeNames"] = {placeholder: key for key, placeholder in placeholders.names.items()}
+    if placeholders.values:
+        request["ExpressionAttributeValues"] = placeholders.values
     return request
 
 
-class _Spoken:
-    """The names and values an expression mentions, by placeholder."""
+class _Placeholders:
+    """The placeholders of the names and values that an expression mentions."""
 
     def __init__(self) -> None:
         self.names: dict[str, str] = {}
@@ -122,33 +128,33 @@ class _Spoken:
     def name(self, key: str) -> str:
         return self.names.setdefault(key, f"#{len(self.names)}")
 
-    def value(self, given: Any) -> str:
+    def value(self, json_value: Any) -> str:
         placeholder = f":{len(self.values)}"
-        self.values[placeholder] = items.dump(given)
+        self.values[placeholder] = items.dump(json_value)
         return placeholder
 
 
-def _condition(when: Condition, spoken: _Spoken) -> str:
-    if not when or not all(when):  # no condition, or an alternative without tests, which always holds
+def _condition(when: Condition, placeholders: _Placeholders) -> str:
+    if not when or not all(when):  # there is no condition, or one alternative has no tests and so always holds
         return ""
-    cases = [" AND ".join(_test(test, spoken) for test in case) for case in when]
-    # Only where they say something: DynamoDB refuses redundant parentheses.
+    cases = [" AND ".join(_test(test, placeholders) for test in case) for case in when]
+    # A single case has no parentheses, because DynamoDB refuses redundant ones.
     return cases[0] if len(cases) == 1 else " OR ".join(f"({case})" for case in cases)
 
 
-def _test(test: Test, spoken: _Spoken) -> str:
-    name = spoken.name(test.attribute)
+def _test(test: Test, placeholders: _Placeholders) -> str:
+    name = placeholders.name(test.attribute)
     if test.operator == "absent":
         return f"attribute_not_exists({name})"
     if test.operator == "present":
         return f"attribute_exists({name})"
-    compared = f"{name} {test.operator} {spoken.value(test.value)}"
-    # For DynamoDB an absent attribute differs from every value; for a `Test` no comparison with it holds.
-    return f"attribute_exists({name}) AND {compared}" if test.operator == "<>" else compared
+    comparison = f"{name} {test.operator} {placeholders.value(test.value)}"
+    # In DynamoDB an absent attribute differs from every value. For a `Test` no comparison with an absent one holds.
+    return f"attribute_exists({name}) AND {comparison}" if test.operator == "<>" else comparison
 
 
-def _shows(item: Item, write: Write) -> bool:
-    """Tell whether an item has everything a write would have left on it."""
+def _is_carried_out(write: Write[Any], item: Item) -> bool:
+    """Return True when an item looks as if the write was carried out on it."""
     return (
         all(key in item and item[key] == value for key, value in write.set.items())
         and all(key in item for key in (*write.default, *write.add))

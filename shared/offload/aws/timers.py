@@ -15,30 +15,35 @@ if TYPE_CHECKING:
     from offload.core.manifest import Manifest
 
 _NAME = re.compile(r"[0-9A-Za-z_.-]{1,64}")
-_OTHER = re.compile(r"[^0-9A-Za-z_.-]")
+_NOT_ACCEPTED = re.compile(r"[^0-9A-Za-z_.-]")
 
 
 class SchedulerTimers:
-    """`Timers` on EventBridge Scheduler; it deletes a schedule that has fired. Fires at least once, up to 60 s late."""
+    """`Timers` on EventBridge Scheduler.
+
+    A schedule fires at least once and up to 60 s late. EventBridge Scheduler deletes the schedule afterwards.
+    """
 
     def __init__(self, manifest: Manifest, call: Call | None = None) -> None:
-        """Say where queues and schedules are.
+        """Read from the manifest where queues and schedules are; nothing is called.
 
         Args:
             manifest: The stack: its account and region, and the `group` and `role` of its schedules.
-            call: Transport to EventBridge Scheduler; None takes boto3 with the ordinary configuration.
+            call: Transport to EventBridge Scheduler; None means boto3 with the ordinary configuration.
         """
-        self._queues = f"arn:{partition(manifest.region)}:sqs:{manifest.region}:{manifest.account}:"
+        self._arn_prefix = f"arn:{partition(manifest.region)}:sqs:{manifest.region}:{manifest.account}:"
         self._group, self._role = manifest.timers["group"], manifest.timers["role"]
         self._call = call or sdk.caller("scheduler")
 
     def send_at(self, name: str, queue: str, body: str, at: int) -> None:
-        """Have `body` sent to `queue` at epoch milliseconds `at` (60 s precision). A name that exists already is kept.
+        """Have `body` sent to `queue` at epoch milliseconds `at`, up to 60 s late.
+
+        A second schedule of the same name changes nothing: the first one is kept.
 
         Raises:
-            Refused: The body is over 256 KB, or permissions are missing.
+            Refused: The body is larger than 256 KB, or permissions are missing.
         """
-        # Scheduler counts in whole seconds: rounding up never fires early.
+        # Scheduler counts in whole seconds. The time is rounded up, so that the schedule never fires early.
         moment = datetime.fromtimestamp(-(-at // 1000), UTC).strftime("%Y-%m-%dT%H:%M:%S")
         schedule = {
             "Name": schedule_name(name),
@@ -47,7 +52,7 @@ class SchedulerTimers:
             "ScheduleExpressionTimezone": "UTC",
             "FlexibleTimeWindow": {"Mode": "OFF"},
             "ActionAfterCompletion": "DELETE",
-            "Target": {"Arn": self._queues + queue, "RoleArn": self._role, "Input": body},
+            "Target": {"Arn": self._arn_prefix + queue, "RoleArn": self._role, "Input": body},
         }
         try:
             self._call("CreateSchedule", schedule)
@@ -57,11 +62,12 @@ class SchedulerTimers:
 
 
 def schedule_name(name: str) -> str:
-    """Return the name a schedule goes by: the given one where Scheduler takes it, else one made from it and its hash.
+    """Return the name of a schedule in EventBridge Scheduler.
 
-    Scheduler takes 1 to 64 letters, digits and `_ . -`; a job id may be longer or hold a colon.
+    Scheduler accepts 1 to 64 letters, digits and `_ . -`. A job id may be longer or hold a colon; then the name
+    consists of the accepted characters of `name` and a hash of `name`.
     """
     if _NAME.fullmatch(name):
         return name
     digest = hashlib.sha256(name.encode()).hexdigest()[:24]
-    return f"{_OTHER.sub('-', name)[:39]}-{digest}"
+    return f"{_NOT_ACCEPTED.sub('-', name)[:39]}-{digest}"

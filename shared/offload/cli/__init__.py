@@ -1,4 +1,4 @@
-"""The command line: a thin face over client and operate."""
+"""The command line. It contains no logic of its own: each command calls `client`, `operate` or `local`."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import sys
 
 
 def run() -> None:
-    """Run `offload`, or say what it needs where the library was installed for producers only."""
+    """Run `offload`, or name the missing extra when the library was installed without the command line."""
     try:
         from offload.cli import main
     except ModuleNotFoundError as missing:

@@ -1,4 +1,4 @@
-"""`offload dlq`."""
+"""`offload dlq`: list, show, redrive and purge dead letters."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ if TYPE_CHECKING:
 
 @click.group()
 def dlq() -> None:
-    """Look at dead-letter queues: failed jobs' messages, and why they are there."""
+    """Look at dead-letter queues: the messages of failed jobs, and the reasons of the failures."""
 
 
 @dlq.command(name="list")
 @click.argument("task", required=False)
-@click.option("--limit", type=click.IntRange(1, 1000), default=50, show_default=True, help="Most messages a task.")
+@click.option("--limit", type=click.IntRange(1, 1000), default=50, show_default=True, help="Most messages per task.")
 @json_option
 @click.pass_obj
 def list_(stack: Any, task: str | None, limit: int, as_json: bool) -> None:
@@ -31,7 +31,7 @@ def list_(stack: Any, task: str | None, limit: int, as_json: bool) -> None:
 
     client = stack.client()
     tasks = [task] if task else sorted(client.manifest.tasks)
-    rows = [_row(letter) for name in tasks for letter in list_dead_letters(client, name, limit=limit)]
+    rows = [_row(dead_letter) for name in tasks for dead_letter in list_dead_letters(client, name, limit=limit)]
     columns = ["task", "lane", "job_id", "sent_at", "attempts", "fingerprint", "reason"]
     print_rows(columns, rows, as_json=as_json, empty="the dead-letter queues are empty")
 
@@ -42,24 +42,24 @@ def list_(stack: Any, task: str | None, limit: int, as_json: bool) -> None:
 @json_option
 @click.pass_obj
 def show(stack: Any, task: str, job_id: str, as_json: bool) -> None:
-    """Show one dead letter of TASK, by its job's or message's id: the message and the job's record."""
+    """Show one dead letter of TASK: the message and the record of its job. JOB_ID may be the id of the message."""
     from offload.operate.dead_letters import find_dead_letter
 
-    letter = find_dead_letter(stack.client(), task, job_id)
-    if letter is None:
+    dead_letter = find_dead_letter(stack.client(), task, job_id)
+    if dead_letter is None:
         raise UnknownJob(f"no dead letter of job or message {job_id!r} in the dead-letter queues of {task!r}")
-    shown = _row(letter) | {"body": _body(letter.body)}
-    if letter.job is not None:
-        shown["job"] = letter.job.describe()
-    print_fields(shown, as_json=as_json)
+    fields = _row(dead_letter) | {"body": _read_json(dead_letter.body)}
+    if dead_letter.job is not None:
+        fields["job"] = dead_letter.job.describe()
+    print_fields(fields, as_json=as_json)
 
 
 @dlq.command()
 @click.argument("task")
-@click.option("--id", "ids", multiple=True, help="Only this job's (or message's); may be given several times.")
-@click.option("--fingerprint", help="Only errors of this kind, as `dlq list` shows it.")
-@click.option("--rate", type=click.FloatRange(min=0, min_open=True, max=500), help="Most messages a second.")
-@click.option("--dry-run", is_flag=True, help="Only say what would be brought back.")
+@click.option("--id", "ids", multiple=True, help="Only the dead letter with this job id or message id; repeatable.")
+@click.option("--fingerprint", help="Only dead letters with this error fingerprint; `dlq list` shows it.")
+@click.option("--rate", type=click.FloatRange(min=0, min_open=True, max=500), help="Most messages per second.")
+@click.option("--dry-run", is_flag=True, help="Move nothing; only show what would be redriven.")
 @json_option
 @click.pass_obj
 def redrive(
@@ -72,27 +72,33 @@ def redrive(
     dry_run: bool,
     as_json: bool,
 ) -> None:
-    """Bring dead letters of TASK back to their queues: fresh attempts, history kept. Without options, all of them."""
-    from offload.operate.redriving import Selection
-    from offload.operate.redriving import redrive as bring_back
+    """Send dead letters of TASK back to their queues. Without options, send all of them.
 
-    say = progress_line()
-    selection = Selection(ids, fingerprint)
-    done = bring_back(
-        stack.client(), task, selection, rate=rate, dry_run=dry_run, tell=lambda moved: say(f"{moved} brought back")
+    The jobs have all their attempts again and keep their history.
+    """
+    from offload.operate import redrive as operation
+
+    show_progress = progress_line()
+    result = operation.redrive(
+        stack.client(),
+        task,
+        operation.Selection(ids, fingerprint),
+        rate=rate,
+        dry_run=dry_run,
+        on_progress=lambda moved: show_progress(f"{moved} redriven"),
     )
-    say("")
-    missing = sorted(set(ids) - {name for pair in done.moved for name in pair})
+    show_progress("")
+    missing = sorted(set(ids) - {found_id for pair in result.moved for found_id in pair})
     if as_json:
-        moved = [{"job_id": job_id, "message_id": message_id} for job_id, message_id in done.moved]
-        shown = {"moved": moved, "kept": done.kept, "handed_over": done.handed_over, "missing": missing}
-        print_fields({**shown, "dry_run": dry_run}, as_json=True)
+        moved = [{"job_id": job_id, "message_id": message_id} for job_id, message_id in result.moved]
+        fields = {"moved": moved, "kept": result.kept, "handed_over": result.handed_over, "missing": missing}
+        print_fields({**fields, "dry_run": dry_run}, as_json=True)
     else:
-        for queue in done.handed_over:
-            click.echo(f"SQS moves all of {queue} back, in the background")
-        if done.moved or not done.handed_over:
-            verb = "would be brought back" if dry_run else "brought back"
-            click.echo(f"{len(done.moved)} {verb}, {done.kept} left")
+        for queue in result.handed_over:
+            click.echo(f"SQS moves all messages of {queue} back, in the background")
+        if result.moved or not result.handed_over:
+            verb = "would be redriven" if dry_run else "redriven"
+            click.echo(f"{len(result.moved)} {verb}, {result.kept} left")
     if missing:
         raise UnknownJob(f"not in the dead-letter queues of {task!r}: {', '.join(missing)}")
 
@@ -103,7 +109,7 @@ def redrive(
 @json_option
 @click.pass_obj
 def purge(stack: Any, task: str, yes: bool, as_json: bool) -> None:
-    """Delete all dead letters of TASK for good. Asks first."""
+    """Delete all dead letters of TASK for good, after a question."""
     from offload.operate import dead_letters
     from offload.operate.queues import list_queues
 
@@ -111,27 +117,28 @@ def purge(stack: Any, task: str, yes: bool, as_json: bool) -> None:
     if not yes:
         count = sum(queue.dead for queue in list_queues(client, task))
         click.confirm(f"Delete {count} dead letters of {task} for good?", abort=True, err=True)
-    gone = dead_letters.purge(client, task)
+    deleted = dead_letters.purge(client, task)
     if as_json:
-        print_fields({"task": task, "purged": gone}, as_json=True)
+        print_fields({"task": task, "purged": deleted}, as_json=True)
     else:
-        click.echo(f"{gone} deleted")
+        click.echo(f"{deleted} deleted")
 
 
-def _row(letter: DeadLetter) -> dict[str, Any]:
+def _row(dead_letter: DeadLetter) -> dict[str, Any]:
     return {
-        "task": letter.task,
-        "lane": letter.lane,
-        "job_id": letter.job_id,
-        "message_id": letter.message_id,
-        "sent_at": iso(letter.sent_at),
-        "attempts": letter.job.attempt if letter.job else 0,
-        "fingerprint": letter.fingerprint,
-        "reason": letter.reason,
+        "task": dead_letter.task,
+        "lane": dead_letter.lane,
+        "job_id": dead_letter.job_id,
+        "message_id": dead_letter.message_id,
+        "sent_at": iso(dead_letter.sent_at),
+        "attempts": dead_letter.job.attempt if dead_letter.job else 0,
+        "fingerprint": dead_letter.fingerprint,
+        "reason": dead_letter.reason,
     }
 
 
-def _body(text: str) -> Any:
+def _read_json(text: str) -> Any:
+    """Return the value of a JSON text; return any other text unchanged."""
     try:
         return json.loads(text)
     except (ValueError, RecursionError):

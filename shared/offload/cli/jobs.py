@@ -9,14 +9,16 @@ import click
 
 from offload.cli.output import json_option, print_fields, print_rows, progress_line
 from offload.core.errors import ResultTimeout, UnknownJob
-from offload.core.jobs import Job, State
-from offload.core.producing import RETRY_TIMEOUT
+from offload.core.jobs.manual_retry import LOOK_FOR_SECONDS
+from offload.core.jobs.state import State
 
 if TYPE_CHECKING:
     from offload.client import Client
+    from offload.core.jobs.job import Job
 
-_APPEARS = 30
-"""Seconds a job may have no record: a message sent by another program gets one when it is first received."""
+_RECORD_WITHIN = 30
+"""Seconds that a job may be without a record. The worker writes the record of a message that another program sent, when
+it first receives the message."""
 
 
 @click.group()
@@ -31,7 +33,7 @@ def jobs() -> None:
 def show(stack: Any, job_id: str, as_json: bool) -> None:
     """Show a job's whole record and, when it has one, its result."""
     client = stack.client()
-    print_fields(described(client, client.job(job_id)), as_json=as_json)
+    print_fields(_fields(client, client.job(job_id)), as_json=as_json)
 
 
 @jobs.command(name="list")
@@ -39,7 +41,7 @@ def show(stack: Any, job_id: str, as_json: bool) -> None:
 @click.option(
     "--state",
     type=click.Choice([state.value for state in State], case_sensitive=False),
-    help="FAILED, RETRYING or SCHEDULED; the others are not indexed.",
+    help="FAILED, RETRYING or SCHEDULED; other states are not indexed.",
 )
 @click.option("--limit", type=click.IntRange(1, 1000), default=50, show_default=True, help="Most jobs to list.")
 @json_option
@@ -47,7 +49,7 @@ def show(stack: Any, job_id: str, as_json: bool) -> None:
 def list_(stack: Any, task: str | None, state: str | None, limit: int, as_json: bool) -> None:
     """List the jobs that need attention, newest first: FAILED, RETRYING and SCHEDULED.
 
-    A job that simply succeeds is in no index, which keeps it cheap: look it up by its id.
+    A job that starts at once and succeeds is never in the index, which keeps it cheap: show it by its id.
     """
     from offload.operate.listing import list_jobs
 
@@ -67,11 +69,11 @@ def list_(stack: Any, task: str | None, state: str | None, limit: int, as_json: 
 @json_option
 @click.pass_obj
 def wait(stack: Any, job_id: str, timeout: float | None, as_json: bool) -> None:
-    """Wait until a job has ended; exits 1 unless it succeeded.
+    """Wait until a job has ended; the exit code is 1 unless the job succeeded.
 
-    A job may be waited for by its message's id right after it was sent: its record may take 30 s to appear.
+    A job that another program sent has the id of its message. Its record may appear up to 30 s later.
     """
-    finish(stack.client(), job_id, timeout, as_json=as_json)
+    wait_and_print(stack.client(), job_id, timeout, as_json=as_json)
 
 
 @jobs.command()
@@ -79,9 +81,9 @@ def wait(stack: Any, job_id: str, timeout: float | None, as_json: bool) -> None:
 @json_option
 @click.pass_obj
 def cancel(stack: Any, job_id: str, as_json: bool) -> None:
-    """Cancel a job: one that waits never starts, a running one is asked to stop, an ended one stays as it is."""
+    """Cancel a job. A waiting job never starts, a running job is asked to stop, an ended job stays as it is."""
     client = stack.client()
-    print_fields(described(client, client.cancel(job_id)), as_json=as_json)
+    print_fields(_fields(client, client.cancel(job_id)), as_json=as_json)
 
 
 @jobs.command()
@@ -89,46 +91,49 @@ def cancel(stack: Any, job_id: str, as_json: bool) -> None:
 @click.option(
     "--timeout",
     type=click.FloatRange(min=0),
-    default=RETRY_TIMEOUT,
+    default=LOOK_FOR_SECONDS,
     show_default=True,
-    help="Seconds to look for a failed job's message in the dead-letter queue; it may be on its way there.",
+    help="Seconds to look for a failed job's message in the dead-letter queue, where it may arrive late.",
 )
 @json_option
 @click.pass_obj
 def retry(stack: Any, job_id: str, timeout: float, as_json: bool) -> None:
-    """Run a job again: one that failed, with fresh attempts, or one that waits for its next attempt, now.
+    """Run a failed job again, or start the next attempt of a waiting job now.
 
-    A failed job's message is brought back from the dead-letter queue and the job's history kept. A job in any other
-    state is refused.
+    A failed job has all its attempts again and keeps its history; its message is sent back from the dead-letter queue.
+    A job in any other state is refused.
     """
     client = stack.client()
-    print_fields(described(client, client.retry(job_id, timeout)), as_json=as_json)
+    print_fields(_fields(client, client.retry(job_id, timeout)), as_json=as_json)
 
 
-def described(client: Client, job: Job) -> dict[str, Any]:
-    """Return a job for printing, its result read in wherever it is kept."""
+def _fields(client: Client, job: Job) -> dict[str, Any]:
+    """Return the fields of a job and, when it succeeded, its result, which may be stored apart from the record."""
     import json
 
-    shown = job.describe()
+    fields = job.describe()
     if job.state is State.SUCCEEDED:
         try:
-            shown["result"] = json.loads(client.result_text(job))
-        except Exception as error:  # noqa: BLE001 - the record is worth showing although its result is gone
-            shown["result_error"] = str(error)
-    return shown
+            fields["result"] = json.loads(client.result_text(job))
+        except Exception as error:  # noqa: BLE001 - the record is shown even when its result cannot be read
+            fields["result_error"] = str(error)
+    return fields
 
 
-def finish(client: Client, job_id: str, timeout: float | None, *, as_json: bool, task: str | None = None) -> None:
-    """Wait for a job with progress on stderr, print it, and exit 1 unless it succeeded.
+def wait_and_print(
+    client: Client, job_id: str, timeout: float | None, *, as_json: bool, task: str | None = None
+) -> None:
+    """Wait for a job, show progress on stderr, print the job, and exit with 1 unless it succeeded.
 
     Args:
         client: The stack.
         job_id: The job's id.
-        timeout: Seconds; None waits as long as it takes.
+        timeout: Seconds to wait; None for no limit.
         as_json: Print JSON.
-        task: The task it was accepted for; without it, a record must appear within `_APPEARS` seconds.
+        task: Task of a job that was just enqueued, whose record may be written later; None for a job whose record must
+            appear within `_RECORD_WITHIN` seconds.
     """
-    say, clock = progress_line(), client.clock
+    show_progress, clock = progress_line(), client.clock
     begin = clock.now()
     while True:
         waited = (clock.now() - begin) / 1000
@@ -137,21 +142,21 @@ def finish(client: Client, job_id: str, timeout: float | None, *, as_json: bool,
         try:
             job = client.job(job_id, task)
         except UnknownJob:
-            if waited >= _APPEARS or pause <= 0:
+            if waited >= _RECORD_WITHIN or pause <= 0:
                 raise
-            say(f"{job_id} has no record yet")
+            show_progress(f"{job_id} has no record yet")
             clock.sleep(pause)
             continue
-        if job.state.terminal:
+        if job.state.ended:
             break
-        done = job.progress or {}
-        share = f" {done['current']}/{done.get('total', '?')} {done.get('stage', '')}" if done else ""
-        say(f"{job.id} {job.state} attempt {job.attempt}{share}")
+        progress = job.progress or {}
+        share = f" {progress['current']}/{progress.get('total', '?')} {progress.get('stage', '')}" if progress else ""
+        show_progress(f"{job.id} {job.state} attempt {job.attempt}{share}")
         if pause <= 0:
-            say("")
+            show_progress("")
             raise ResultTimeout(f"job {job_id} is {job.state} after {timeout:g} s; it goes on")
         clock.sleep(pause)
-    say("")
-    print_fields(described(client, job), as_json=as_json)
+    show_progress("")
+    print_fields(_fields(client, job), as_json=as_json)
     if job.state is not State.SUCCEEDED:
         sys.exit(1)

@@ -22,9 +22,6 @@ if TYPE_CHECKING:
 NOT_RUNNING = 3
 """Exit status of `status` and `env` when no engine runs."""
 
-_WIDTH = 120
-"""Columns of a table that is printed into a pipe or a log."""
-
 _json = click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 _state_dir = click.option(
     "--state-dir",
@@ -123,30 +120,6 @@ def env(*, state_dir: Path | None, as_json: bool) -> None:
         click.echo(json.dumps(variables, indent=2))
     else:
         click.echo(environment.as_shell(variables, environment.interfering()))
-
-
-@local.command()
-@_json
-def demo(*, as_json: bool) -> None:
-    """Deploy this app to an engine of its own, run a few jobs, and tell how each ended. Leaves nothing running.
-
-    Exits with 1 when a job did not end as it should.
-    """
-    from rich.console import Console
-
-    from offload.local.demo import play  # loads the AWS SDK
-    from offload.local.demo.board import print_verdicts
-
-    with _speaking_plainly(), processes.ending_cleanly():
-        progress = Progress()
-        verdicts = play(Layout.find(), progress=progress, console=progress.console)
-    if as_json:
-        click.echo(json.dumps([verdict.describe() for verdict in verdicts], indent=2))
-    else:
-        console = Console()
-        print_verdicts(console if console.is_terminal else Console(width=_WIDTH), verdicts)
-    if not all(verdict.ok for verdict in verdicts):
-        raise SystemExit(1)
 
 
 def _engine(state_dir: Path | None) -> Engine:

@@ -1,7 +1,7 @@
-"""`offload`: look at tasks, jobs, queues and dead letters of a deployed stack, and run one on this machine.
+"""`offload`: look at tasks, jobs, queues and dead letters of a deployed stack, and run a stack on this machine.
 
 Exit codes: 0 done; 1 the job did not succeed; 2 bad input; 3 not found; 4 AWS (or the local engine) did not answer or
-refused.
+refused the request.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ from offload.core.errors import (
 from offload.core.manifest import DEFAULT_STACK
 
 BAD_INPUT, NOT_FOUND, NO_SERVICE = 2, 3, 4
-_CODES: tuple[tuple[tuple[type[OffloadError], ...], int], ...] = (
+_EXIT_CODES: tuple[tuple[tuple[type[OffloadError], ...], int], ...] = (
     ((DefinitionError, PayloadError, WrongState), BAD_INPUT),
     ((UnknownJob, UnknownTask, NoDeadLetter), NOT_FOUND),
     ((Refused, Unavailable), NO_SERVICE),
@@ -41,7 +41,7 @@ _CODES: tuple[tuple[tuple[type[OffloadError], ...], int], ...] = (
 
 
 class _Stack:
-    """The stack a command speaks to; connected on first use, so that `--help` and local verbs need no AWS."""
+    """The stack of a command. It is connected on first use, so that `--help` and the local commands need no AWS."""
 
     def __init__(self, name: str) -> None:
         self.name = name
@@ -59,7 +59,7 @@ class _Stack:
 def main(context: click.Context, stack: str) -> None:
     """Background tasks on AWS with nothing to keep running.
 
-    Speaks to AWS with your ordinary credentials; AWS_ENDPOINT_URL points it elsewhere, such as to the local engine:
+    Commands use your ordinary AWS credentials. AWS_ENDPOINT_URL selects another endpoint, such as the local engine:
     eval "$(offload local env)".
 
     Exit codes: 0 done, 1 the job did not succeed, 2 bad input, 3 not found, 4 AWS refused or did not answer.
@@ -72,21 +72,21 @@ for command in (tasks, enqueue, jobs, dlq, queues, local):
 
 
 def run(arguments: list[str] | None = None) -> None:
-    """Run the command line; every error is one line on stderr and a non-zero exit."""
+    """Run the command line. Every error becomes one line on stderr and a non-zero exit code."""
     try:
         main.main(args=arguments, prog_name="offload", standalone_mode=False)
-    except click.exceptions.Exit as done:
-        sys.exit(done.exit_code)
+    except click.exceptions.Exit as exit_request:
+        sys.exit(exit_request.exit_code)
     except click.Abort:
         click.echo("stopped", err=True)
         sys.exit(130)
-    except click.ClickException as wrong:
-        wrong.show()
-        sys.exit(wrong.exit_code)
+    except click.ClickException as usage_error:
+        usage_error.show()
+        sys.exit(usage_error.exit_code)
     except BrokenPipeError:
-        # The reader of our pipe has seen enough; keep Python from complaining about it at exit.
+        # The reader of the pipe has ended, as `head` does. Without a valid stdout, Python would print an error at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(0)
     except OffloadError as error:
         click.echo(f"offload: {error}", err=True)
-        sys.exit(next((code for kinds, code in _CODES if isinstance(error, kinds)), 1))
+        sys.exit(next((code for classes, code in _EXIT_CODES if isinstance(error, classes)), 1))

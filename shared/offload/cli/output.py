@@ -1,4 +1,4 @@
-"""How verbs print: a table on a terminal, tab-separated lines in a pipe, JSON when asked."""
+"""The output of commands: a table on a terminal, tab-separated lines in a pipe, JSON with `--json`."""
 
 from __future__ import annotations
 
@@ -23,10 +23,10 @@ def print_rows(columns: Sequence[str], rows: Sequence[dict[str, Any]], *, as_jso
     """Print rows.
 
     Args:
-        columns: Keys of the rows, in order; headings are the same words.
-        rows: One dict a row; JSON prints them whole.
-        as_json: Print a JSON array instead.
-        empty: What to say on a terminal when there are none.
+        columns: Keys to print, in order; they are the headings too.
+        rows: One dict for each row. JSON output contains all keys.
+        as_json: Print a JSON array.
+        empty: Text to print on a terminal when there are no rows.
     """
     if as_json:
         print_json(rows)
@@ -52,14 +52,14 @@ def print_rows(columns: Sequence[str], rows: Sequence[dict[str, Any]], *, as_jso
 
 
 def print_fields(fields: dict[str, Any], *, as_json: bool) -> None:
-    """Print one thing: `name: value` lines, or a JSON object."""
+    """Print the fields of one object, as `name: value` lines or as a JSON object."""
     if as_json:
         print_json(fields)
         return
     for name, value in fields.items():
-        shown = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, default=str)
-        shown = "\n".join(_plain(line) for line in shown.splitlines())
-        click.echo(f"{click.style(name, bold=True)}: {shown}" if "\n" not in shown else f"{name}:\n{shown}")
+        text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, default=str)
+        text = "\n".join(_plain(line) for line in text.splitlines())
+        click.echo(f"{click.style(name, bold=True)}: {text}" if "\n" not in text else f"{name}:\n{text}")
 
 
 _COLOURS = {"SUCCEEDED": "green", "FAILED": "red", "RETRYING": "yellow", "RUNNING": "cyan", "CANCELLED": "magenta"}
@@ -74,12 +74,15 @@ def _cell(value: Any) -> str:
 
 
 def _plain(line: str) -> str:
-    """Return a line without control characters: reasons and bodies come from anyone, and a terminal obeys them."""
+    """Return a line without control characters.
+
+    Reasons and bodies may come from anybody, and control characters in them could change the terminal.
+    """
     return "".join(char if char.isprintable() else " " for char in line)
 
 
 def _encodable(text: str) -> str:
-    # Half a surrogate pair, which JSON can spell, has no encoding; escaped it is what it was.
+    # JSON can contain one half of a surrogate pair, which has no encoding. Its escape sequence has the same meaning.
     return text.encode("utf-8", "backslashreplace").decode()
 
 
@@ -91,7 +94,7 @@ def _coloured(column: str, text: str) -> str:
 
 
 def progress_line() -> Callable[[str], None]:
-    """Return a printer of progress to stderr: one rewritten line on a terminal, nothing in a pipe."""
+    """Return a function that shows progress on stderr: it rewrites a terminal line; a pipe gets nothing."""
     if not sys.stderr.isatty():
         return lambda _text: None
     return lambda text: click.echo(f"\r\x1b[K{text}", nl=False, err=True)

@@ -1,4 +1,4 @@
-"""`offload queues`."""
+"""`offload queues`: the numbers of messages in each queue."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def queues() -> None:
 @json_option
 @click.pass_obj
 def list_(stack: Any, task: str | None, as_json: bool) -> None:
-    """List queues with their approximate numbers of waiting, in-flight, delayed and dead messages."""
+    """List the queues with their approximate numbers of waiting, in-flight, delayed and dead messages."""
     from offload.operate.queues import list_queues
 
     rows = [asdict(state) for state in list_queues(stack.client(), task)]

@@ -1,4 +1,4 @@
-"""`offload tasks` and `offload enqueue`."""
+"""`offload tasks` lists tasks; `offload enqueue` enqueues a job."""
 
 from __future__ import annotations
 
@@ -9,29 +9,33 @@ from typing import Any
 
 import click
 
-from offload.cli.jobs import finish
+from offload.cli.jobs import wait_and_print
 from offload.cli.output import json_option, print_fields, print_rows
 from offload.core.errors import PayloadError
 
 
 @click.command()
-@click.option("--deployed", is_flag=True, help="List what the stack has, not what is under functions/.")
+@click.option("--deployed", is_flag=True, help="List the tasks of the deployed stack, not those under functions/.")
 @json_option
 @click.pass_obj
 def tasks(stack: Any, deployed: bool, as_json: bool) -> None:
-    """List the tasks of this project, with their settings; --json adds their payload schemas."""
+    """List the tasks of this project with their settings; --json adds the schemas of payloads and results."""
     if deployed:
         manifest = stack.client().manifest
-        rows = [{"task": name, "priorities": lanes} for name, lanes in sorted(manifest.tasks.items())]
+        rows = [{"task": name, "priorities": manifest.lanes(name)} for name in sorted(manifest.tasks)]
         print_rows(["task", "priorities"], rows, as_json=as_json, empty="the stack has no tasks")
         return
-    from offload.core.registry import discover, find_root
+    from offload.core.tasks.registry import discover, find_root
 
-    found = discover(find_root())
     rows = []
-    for name, task in found.items():
-        summary = (task.__doc__ or "").strip().splitlines()
-        row: dict[str, Any] = {"task": name, **task.settings.describe(), "summary": summary[0] if summary else ""}
+    for name, task in discover(find_root()).items():
+        doc_lines = (task.__doc__ or "").strip().splitlines()
+        row: dict[str, Any] = {
+            "task": name,
+            "max_attempts": task.settings.retry.max_attempts,
+            **task.settings.describe(),
+            "summary": doc_lines[0] if doc_lines else "",
+        }
         if as_json:
             row |= {"payload_schema": task.signature.schema(), "result_schema": task.signature.result_schema()}
         rows.append(row)
@@ -42,13 +46,13 @@ def tasks(stack: Any, deployed: bool, as_json: bool) -> None:
 @click.command()
 @click.argument("task")
 @click.option("--payload", default="{}", help="Arguments by name, as a JSON object; @FILE reads a file, - stdin.")
-@click.option("--id", "job_id", help="The job's id; one is drawn otherwise.")
-@click.option("--delay", help="Wait this long first, such as 90s, 2h or 7d.")
+@click.option("--id", "job_id", help="The job's id. [default: a random id]")
+@click.option("--delay", help="Time to wait before the job starts, such as 90s, 2h or 7d.")
 @click.option("--priority", help="One of the task's lanes.")
-@click.option("--key", help="Idempotency key: a job with it that is known is returned instead.")
+@click.option("--key", help="Idempotency key. If a job has this key already, no new job is enqueued.")
 @click.option("--tenant", help="Fairness group.")
-@click.option("--expires", help="End EXPIRED rather than start after this long.")
-@click.option("--wait", is_flag=True, help="Wait until the job has ended; exits 1 unless it succeeded.")
+@click.option("--expires", help="Time after which the job must not start any more; it then ends EXPIRED.")
+@click.option("--wait", is_flag=True, help="Wait until the job has ended; the exit code is 1 unless it succeeded.")
 @click.option("--timeout", type=click.FloatRange(min=0), help="With --wait: seconds to wait.")
 @json_option
 @click.pass_obj
@@ -68,19 +72,19 @@ def enqueue(
     \b
     Example:
       offload enqueue send_email --payload '{"to": "a@b.example", "subject": "Hi", "body": "..."}' --wait
-    """  # noqa: D301 - \b is click's mark for "keep these lines"
-    arguments = _payload(payload)
+    """  # noqa: D301 - \b tells click to keep the lines that follow
+    arguments = _read_payload(payload)
     client = stack.client()
-    handle = client.enqueue(task, arguments, id=job_id, **_durations(options))
+    handle = client.enqueue(task, arguments, id=job_id, **_read_durations(options))
     if wait:
-        finish(client, handle.id, timeout, as_json=as_json, task=task)
+        wait_and_print(client, handle.id, timeout, as_json=as_json, task=task)
     elif as_json:
         print_fields({"id": handle.id, "task": task, "created": handle.created}, as_json=True)
     else:
         click.echo(handle.id)
 
 
-def _payload(text: str) -> dict[str, Any]:
+def _read_payload(text: str) -> dict[str, Any]:
     try:
         if text == "-":
             value = json.load(sys.stdin)
@@ -97,14 +101,14 @@ def _payload(text: str) -> dict[str, Any]:
     return value
 
 
-def _durations(options: dict[str, str | None]) -> dict[str, Any]:
-    """Let a bare number mean seconds, as everywhere else."""
-    read: dict[str, Any] = {}
+def _read_durations(options: dict[str, str | None]) -> dict[str, Any]:
+    """Return the options that are set. A duration without a unit becomes a number of seconds."""
+    read_options: dict[str, Any] = {}
     for name, value in options.items():
         if value is None:
             continue
-        read[name] = float(value) if name in ("delay", "expires") and _is_number(value) else value
-    return read
+        read_options[name] = float(value) if name in ("delay", "expires") and _is_number(value) else value
+    return read_options
 
 
 def _is_number(text: str) -> bool:

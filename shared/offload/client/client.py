@@ -1,45 +1,37 @@
-"""`Client`: enqueue jobs and ask after them.
-
-The message is sent first and the record written after it. A crash between the two leaves a job that runs and whose
-record its worker creates; the other order would leave a record without a message, PENDING for ever.
-"""
+"""`Client`: enqueue jobs and ask after them."""
 
 from __future__ import annotations
 
-import json
-import logging
 import os
 from typing import TYPE_CHECKING, Any
 
-from offload.client import retrying
-from offload.client.keyed import name_job
-from offload.core import cancelling, context, keys
-from offload.core.clock import Clock, SystemClock, new_id, system_random
-from offload.core.durations import seconds
-from offload.core.ending import accept
-from offload.core.errors import OffloadError, PayloadError, Refused, ResultTimeout, Unavailable, UnknownJob
-from offload.core.handles import JobHandle
-from offload.core.jobs import Job, State
-from offload.core.manifest import DEFAULT_LANE, DEFAULT_STACK, Manifest, queue_name
-from offload.core.messages import Message
-from offload.core.ports import LONGEST_QUEUE_DELAY, Outgoing
-from offload.core.producing import RETRY_TIMEOUT, Options, Order
-from offload.core.writes import Conflict
+from offload.client.retry_by_hand import ManualRetry
+from offload.client.sender import Sender
+from offload.core.clock import Clock, SystemClock
+from offload.core.enqueueing.handle import JobHandle
+from offload.core.enqueueing.options import CheckedOptions, EnqueueOptions
+from offload.core.enqueueing.request import EnqueueRequest
+from offload.core.errors import OffloadError, PayloadError, ResultTimeout, Unavailable, UnknownJob
+from offload.core.hooks import call_hooks
+from offload.core.ids import system_random
+from offload.core.jobs.cancelling import cancel_unrecorded, cancel_waiting, request_cancel
+from offload.core.jobs.job import Job
+from offload.core.jobs.manual_retry import LOOK_FOR_SECONDS
+from offload.core.jobs.state import State
+from offload.core.manifest import DEFAULT_STACK, Manifest
+from offload.core.writes import MOST_CONFLICTS, Conflict
 
 if TYPE_CHECKING:
     import random
     from collections.abc import Sequence
+    from typing import Unpack
 
+    from offload.client.sender import Sent
     from offload.core.ports import Blobs, JobStore, Queues, Timers
-
-_log = logging.getLogger(__name__)
-
-INLINE_MESSAGE = 200_000
-"""Bytes of message kept in the queue; SQS bills each 64 KB as a request and Scheduler takes at most 256 KB."""
+    from offload.core.records import JobRecord
 
 _FIRST_LOOK, _LAST_LOOK = 0.1, 2.0
-_ROUNDS = 5
-"""Times a change is decided anew when others change the record meanwhile."""
+"""Seconds between two looks at a job that is waited for: the first pause and the longest."""
 
 
 class PartlyEnqueued(OffloadError):
@@ -66,9 +58,9 @@ class PartlyEnqueued(OffloadError):
             f"{len(failures)} of {len(handles)} jobs were not enqueued, as far as is known; "
             f"the first, call {first[0]}: {first[1]}"
         )
-        self.handles = handles
-        self.failures = failures
-        self.ids = ids or {}
+        self.handles: list[JobHandle[Any] | None] = handles
+        self.failures: dict[int, Exception] = failures
+        self.ids: dict[int, str] = ids or {}
 
 
 class Client:
@@ -96,10 +88,14 @@ class Client:
         rng: random.Random | None = None,
     ) -> None:
         """Keep the ports; nothing is called."""
-        self.manifest = manifest
-        self.store, self.queues, self.blobs, self.timers = store, queues, blobs, timers
-        self.clock = clock or SystemClock()
-        self._rng = rng or system_random()
+        self.manifest: Manifest = manifest
+        self.store: JobStore = store
+        self.queues: Queues = queues
+        self.blobs: Blobs = blobs
+        self.timers: Timers = timers
+        self.clock: Clock = clock or SystemClock()
+        self._sender = Sender(manifest, store, queues, blobs, timers, self.clock, rng or system_random())
+        self._manual_retry = ManualRetry(manifest, store, queues, self.clock, self.job)
 
     @classmethod
     def from_stack(cls, stack: str | None = None) -> Client:
@@ -127,7 +123,7 @@ class Client:
             timers=SchedulerTimers(manifest),
         )
 
-    def enqueue(self, task: str, payload: dict[str, Any], **options: Any) -> JobHandle[Any]:
+    def enqueue(self, task: str, payload: dict[str, Any], **options: Unpack[EnqueueOptions]) -> JobHandle[Any]:
         """Enqueue a job by the task's name, without importing it.
 
         Args:
@@ -144,126 +140,47 @@ class Client:
         """
         if not isinstance(payload, dict):
             raise PayloadError(f"payload must be an object with the arguments by name, not {type(payload).__name__}")
-        return self.send(Order(task, payload, Options.read(options)))
+        return self.send(EnqueueRequest(task, payload, CheckedOptions.read(options)))
 
-    def send(self, order: Order) -> JobHandle[Any]:
+    def send(self, request: EnqueueRequest) -> JobHandle[Any]:
         """Enqueue one job; see `enqueue`."""
-        return self._send_one(order, order.options.id)
+        call_hooks("before_enqueue", request)
+        try:
+            handle = self._handle(request, self._sender.send(request))
+        except BaseException as error:
+            call_hooks("after_enqueue", request, None, error)
+            raise
+        call_hooks("after_enqueue", request, handle, None)
+        return handle
 
-    def _send_one(self, order: Order, job_id: str | None) -> JobHandle[Any]:
-        job_id = job_id or new_id(self._rng)
-        if order.options.key is not None:
-            return self._send_once(order, order.options.key, job_id)
-        self._send(order, job_id)
-        return JobHandle(job_id, order.task, self, order.read_result)
-
-    def send_many(self, orders: Sequence[Order]) -> list[JobHandle[Any]]:
+    def send_many(self, requests: Sequence[EnqueueRequest]) -> list[JobHandle[Any]]:
         """Enqueue many jobs, ten messages a request.
 
         Raises:
             PartlyEnqueued: Some are not known to be accepted; it says which, and how to try again.
         """
-        now = self.clock.now()
-        ids: dict[int, str] = {}
-        handles: list[JobHandle[Any] | None] = [None] * len(orders)
-        failures: dict[int, Exception] = {}
-        alone: list[int] = []
-        batches: dict[str, list[tuple[int, str, Message, Outgoing]]] = {}
-        # Whatever is wrong with an order shows here, before anything is sent.
-        for index, order in enumerate(orders):
-            queue, delay = self._queue(order), _delay(order.options)
-            if order.options.key is not None:
-                alone.append(index)
-                continue
-            job_id = ids[index] = order.options.id or new_id(self._rng)
-            if delay > LONGEST_QUEUE_DELAY:
-                alone.append(index)
-                continue
-            message = self._message(order, job_id, now)
-            outgoing = Outgoing(message.encode(), delay=_whole(delay), group=message.group)
-            batches.setdefault(queue, []).append((index, job_id, message, outgoing))
-        for index in alone:
-            try:
-                handles[index] = self._send_one(orders[index], ids.get(index))
-            except OffloadError as error:
-                failures[index] = error
-        for queue, entries in batches.items():
-            answers = self.queues.send_batch(queue, [entry[3] for entry in entries])
-            for (index, job_id, message, outgoing), answer in zip(entries, answers, strict=True):
-                if isinstance(answer, Exception):
-                    failures[index] = answer
-                    continue
-                self._record(orders[index], job_id, message, now, outgoing.delay)
-                handles[index] = JobHandle(job_id, orders[index].task, self, orders[index].read_result)
-        if failures:
-            failed = sorted(failures)
-            unsent = {index: ids[index] for index in failed if index in ids}
-            raise PartlyEnqueued(handles, {index: failures[index] for index in failed}, unsent)
+        for request in requests:
+            call_hooks("before_enqueue", request)
+        try:
+            sent = self._sender.send_many(requests)
+        except BaseException as error:
+            for request in requests:
+                call_hooks("after_enqueue", request, None, error)
+            raise
+        handles = [
+            self._handle(request, sent.jobs[index]) if index in sent.jobs else None
+            for index, request in enumerate(requests)
+        ]
+        for index, (request, handle) in enumerate(zip(requests, handles, strict=True)):
+            call_hooks("after_enqueue", request, handle, sent.failures.get(index))
+        if sent.failures:
+            failed = sorted(sent.failures)
+            unsent = {index: sent.ids[index] for index in failed if index in sent.ids}
+            raise PartlyEnqueued(handles, {index: sent.failures[index] for index in failed}, unsent)
         return [handle for handle in handles if handle is not None]
 
-    def _send_once(self, order: Order, key: str, fresh: str) -> JobHandle[Any]:
-        """Enqueue under the job id `fresh`, unless the key names a job already."""
-        slot = keys.slot_of(order.task, key)
-        named = name_job(self.store, self.clock, slot, fresh)
-        if not named.sent:
-            self._send(order, named.job_id)
-            try:
-                self.store.apply(keys.confirm(slot, named.job_id))
-            except (Conflict, Unavailable, Refused):
-                _log.warning(
-                    "key of job %s not confirmed; a later use may send its message again, harmlessly", named.job_id
-                )
-        return JobHandle(named.job_id, order.task, self, order.read_result, created=named.created)
-
-    def _send(self, order: Order, job_id: str) -> None:
-        now = self.clock.now()
-        queue = self._queue(order)
-        message = self._message(order, job_id, now)
-        delay = _delay(order.options)
-        if delay > LONGEST_QUEUE_DELAY:
-            self.timers.send_at(job_id, queue, message.encode(), now + int(delay * 1000))
-        else:
-            self.queues.send(queue, Outgoing(message.encode(), delay=_whole(delay), group=message.group))
-        self._record(order, job_id, message, now, delay)
-
-    def _record(self, order: Order, job_id: str, message: Message, now: int, delay: float) -> None:
-        due = now + int(delay * 1000) if delay else None
-        try:
-            self.store.apply(accept(order.task, job_id, message, now, due=due, max_attempts=order.max_attempts))
-        except Conflict:
-            pass  # its worker was faster
-        except (Unavailable, Refused) as trouble:
-            # The job is accepted and will run; an error here would make the caller enqueue it twice.
-            _log.warning("job %s was enqueued, but its record waits for the worker: %s", job_id, trouble)
-
-    def _queue(self, order: Order) -> str:
-        lanes = self.manifest.lanes(order.task)
-        order.options.check_lane(order.task, lanes)
-        return queue_name(self.manifest.stack, order.task, order.options.priority or DEFAULT_LANE)
-
-    def _message(self, order: Order, job_id: str, now: int) -> Message:
-        options, running = order.options, context.running()
-        expires = options.expires
-        message = Message(
-            payload=order.payload,
-            id=job_id,
-            task=order.task,
-            key=options.key,
-            tenant=options.tenant or (running.tenant if running else None),
-            lane=options.priority,
-            expires_at=None if expires is None else now + int(seconds(expires, field="expires") * 1000),
-            enqueued_at=now,
-            parent=running.id if running else order.parent,
-            hops=running.hops + 1 if running else order.hops,
-        )
-        try:
-            body = message.encode().encode()
-        except (TypeError, ValueError, RecursionError) as error:
-            raise PayloadError(f"{order.task}: the payload cannot be written as JSON: {error}") from error
-        if len(body) <= INLINE_MESSAGE:
-            return message
-        ref = self.blobs.put(f"payloads/{order.task}/{job_id}.json", json.dumps(order.payload).encode())
-        return message.with_payload_at(ref)
+    def _handle(self, request: EnqueueRequest, sent: Sent) -> JobHandle[Any]:
+        return JobHandle(sent.job_id, request.task, self, request.read_result, created=sent.created)
 
     def job(self, job_id: str, task: str | None = None) -> Job:
         """Read a job's record.
@@ -276,12 +193,12 @@ class Client:
         Raises:
             UnknownJob: There is none.
         """
-        item = self.store.get(job_id)
-        if item is None and task is not None:
+        record = self.store.get(job_id)
+        if record is None and task is not None:
             return Job(job_id, task, State.PENDING)
-        if item is None or "state" not in item:
+        if record is None or "state" not in record:
             raise UnknownJob(f"no job {job_id!r} in stack {self.manifest.stack!r}: check the id; records live 35 days")
-        return Job.read(item)
+        return Job.read(record)
 
     def handle(self, job_id: str) -> JobHandle[Any]:
         """Return a handle of a job by its id; its task is read from the record.
@@ -307,7 +224,7 @@ class Client:
         pause = _FIRST_LOOK
         while True:
             job = self.job(job_id, task)
-            if job.state.terminal:
+            if job.state.ended:
                 return job
             left = None if deadline is None else (deadline - self.clock.now()) / 1000
             if left is not None and left <= 0:
@@ -326,10 +243,10 @@ class Client:
             return self.blobs.get(job.result_ref).decode()
         return job.result if job.result is not None else "null"
 
-    def retry(self, job_id: str, timeout: float = RETRY_TIMEOUT, task: str | None = None) -> Job:
+    def retry(self, job_id: str, timeout: float = LOOK_FOR_SECONDS, task: str | None = None) -> Job:
         """Run a job again by hand: one that failed, or one that waits for its next attempt.
 
-        A failed job's dead letter is brought back: fresh attempts, history kept. That takes a read; for each look
+        A failed job's dead letter is sent again: fresh attempts, history kept. That takes a read; for each look
         through the dead-letter queue (the job's lane first) a receive for every ten messages, one that finds no more,
         and a change of visibility for each message put back; then a send, a write and a delete. A message that just
         failed is still on its way there, so the look is repeated, with a read each time.
@@ -349,7 +266,7 @@ class Client:
             NoDeadLetter: It failed, but its message is not in the dead-letter queue, or not yet.
             UnknownJob: There is no such job.
         """
-        return retrying.retry(self, job_id, timeout, task)
+        return self._manual_retry.retry(job_id, timeout, task)
 
     def cancel(self, job_id: str, task: str | None = None) -> Job:
         """Cancel a job: one that waits never starts, a running one is asked to stop, an ended one stays as it is.
@@ -364,18 +281,18 @@ class Client:
         Raises:
             UnknownJob: There is no such job.
         """
-        for _ in range(_ROUNDS):
+        for _ in range(MOST_CONFLICTS):
             now = self.clock.now()
             try:
-                return Job.read(self.store.apply(cancelling.cancel(job_id, now)))
+                return Job.read(self.store.apply(cancel_waiting(job_id, now)))
             except Conflict as conflict:
-                item = conflict.item
-            if item is None and task is not None:
-                write = cancelling.cancel_unrecorded(task, job_id, now)
-            elif item is None or "state" not in item:
+                record: JobRecord | None = conflict.item
+            if record is None and task is not None:
+                write = cancel_unrecorded(task, job_id, now)
+            elif record is None or "state" not in record:
                 raise UnknownJob(f"no job {job_id!r} in stack {self.manifest.stack!r}")
-            elif (request := cancelling.request_cancel(item, now)) is None:
-                return Job.read(item)
+            elif (request := request_cancel(record, now)) is None:
+                return Job.read(record)
             else:
                 write = request
             try:
@@ -383,11 +300,3 @@ class Client:
             except Conflict:
                 continue  # it changed state meanwhile; look again
         raise Unavailable(f"job {job_id} keeps changing; try again")
-
-
-def _delay(options: Options) -> float:
-    return 0.0 if options.delay is None else seconds(options.delay, field="delay")
-
-
-def _whole(delay: float) -> int:
-    return -int(-delay // 1)

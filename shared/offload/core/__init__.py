@@ -1,1 +1,1 @@
-"""Pure core: what a task, a message and a job are, and every decision about them. No I/O, no SDK."""
+"""What a task, a message and a job are, and every decision about them. Pure Python and pydantic: no I/O."""

@@ -1,13 +1,8 @@
-"""Time and randomness as ports, so that a run can be replayed from a seed.
-
-Nothing else in the library reads the wall clock or draws random numbers.
-"""
+"""Time as a port, so that a run can be replayed: nothing else in the library reads the wall clock."""
 
 from __future__ import annotations
 
-import random
 import time
-import uuid
 from datetime import UTC, datetime
 from typing import Protocol
 
@@ -32,16 +27,6 @@ class SystemClock:
     def sleep(self, seconds: float) -> None:
         """Wait."""
         time.sleep(seconds)
-
-
-def system_random() -> random.Random:
-    """Return a generator seeded by the operating system."""
-    return random.SystemRandom()
-
-
-def new_id(rng: random.Random) -> str:
-    """Draw a job id or lease token: a version 4 UUID, 36 characters."""
-    return str(uuid.UUID(int=rng.getrandbits(128), version=4))
 
 
 def iso(epoch_ms: int) -> str:

@@ -12,7 +12,8 @@
 | `Refused`                 | ask an operator: permissions, missing stack, bad request|
 | `JobFailed` and siblings  | the job ended without a result; look at the error       |
 
-`Permanent`, `RetryLater` and `SoftTimeLimitExceeded` travel the other way: a task raises or catches them.
+`Permanent`, `RetryLater` and `SoftTimeLimitExceeded` travel the other way: a task raises or catches them; they are in
+`core/tasks/control.py`.
 """
 
 from __future__ import annotations
@@ -20,7 +21,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
+
+
+_LEAST_NEARNESS, _AS_NEAR = 0.55, 0.07
+"""A name is near to another from this ratio of common letters on; two names count as equally near within the second."""
 
 
 class OffloadError(Exception):
@@ -64,7 +69,7 @@ class Refused(OffloadError):
 
 
 class LeaseLost(OffloadError):
-    """This run was overtaken: another worker holds the job now, and nothing of this run is recorded."""
+    """Another worker has claimed the job meanwhile, so nothing of this run is recorded any more."""
 
 
 class JobFailed(OffloadError):
@@ -98,27 +103,11 @@ class ResultExpired(OffloadError):
     """The job succeeded, but its result's `result_ttl` has passed."""
 
 
-class Permanent(OffloadError):
-    """Raise it in a task when no further attempt can help: the job fails and its message goes to the DLQ at once."""
+def did_you_mean(name: str, known: Iterable[str]) -> str:
+    """Return ` (did you mean 'timeout'?)` with the known names that are near to an unknown one, else nothing."""
+    from difflib import SequenceMatcher  # only an error needs it
 
-
-class RetryLater(OffloadError):
-    """Raise it in a task to be run again by choice.
-
-    The run counts as an attempt; a job that has none left fails.
-
-    Args:
-        reason: Shown in the job's history.
-        delay: How long to wait, such as `"5m"`, `timedelta(minutes=5)` or seconds; None takes the task's backoff.
-    """
-
-    def __init__(self, reason: str = "asked to run again later", *, delay: Any = None) -> None:
-        """Check the delay at once, where the mistake can be seen."""
-        from offload.core.durations import seconds  # durations stands on this module
-
-        super().__init__(reason)
-        self.delay = None if delay is None else seconds(delay, field="delay")
-
-
-class SoftTimeLimitExceeded(OffloadError):
-    """Raised inside a task that reaches its `soft_timeout`, in time to clean up before the hard limit."""
+    nearness = {each: SequenceMatcher(None, name, each).ratio() for each in known}
+    least = max(_LEAST_NEARNESS, max(nearness.values(), default=0) - _AS_NEAR)
+    nearest = sorted((each for each in nearness if nearness[each] >= least), key=nearness.__getitem__, reverse=True)
+    return f" (did you mean {' or '.join(map(repr, nearest))}?)" if nearest else ""

@@ -39,7 +39,7 @@ class Manifest:
         region: AWS region.
         table: Job table.
         bucket: Bucket for large payloads and results.
-        tasks: Lanes of each task.
+        tasks: What producers need to know of each task: those of its settings that `Settings.for_producers` returns.
         timers: `group` and `role` of the one-time schedules.
     """
 
@@ -48,7 +48,7 @@ class Manifest:
     region: str
     table: str
     bucket: str
-    tasks: dict[str, list[str]]
+    tasks: dict[str, dict[str, Any]]
     timers: dict[str, str]
 
     def lanes(self, task: str) -> list[str]:
@@ -61,7 +61,8 @@ class Manifest:
             has = ", ".join(sorted(self.tasks)) or "none"
             msg = f"task {task!r} is not deployed in stack {self.stack!r}: it has {has}"
             raise UnknownTask(msg)
-        return self.tasks[task]
+        lanes: list[str] = self.tasks[task].get("priorities", [DEFAULT_LANE])
+        return lanes
 
     def dump(self) -> str:
         """Write the parameter's text."""

@@ -5,14 +5,14 @@ Adapters translate the service's errors once: `Conflict`, `Unavailable` (try aga
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from offload.core.jobs import Item
-    from offload.core.writes import Write
+    from offload.core.errors import OffloadError
+    from offload.core.records import BlobReference, JobRecord
+    from offload.core.writes import Record, Write
 
 MOST_ENTRIES = 10
 """Entries of one SQS batch request."""
@@ -20,26 +20,31 @@ MOST_ENTRIES = 10
 LONGEST_QUEUE_DELAY = 900
 """Seconds `DelaySeconds` can hold a message back."""
 
+LONGEST_VISIBILITY = 43_200
+"""Seconds a received message can be hidden, counted from its receive."""
+
+LARGEST_MESSAGE = 1_048_576
+"""Bytes of a message's body."""
+
 
 class JobStore(Protocol):
     """The job table."""
 
-    def apply(self, write: Write) -> Item:
+    def apply(self, write: Write[Record]) -> Record:
         """Carry out a conditional write and return the item after it.
 
         Raises:
             Conflict: The condition did not hold; holds the item as it is.
         """
 
-    def get(self, key: str) -> Item | None:
-        """Read one item, consistently."""
+    def get(self, key: str) -> JobRecord | None:
+        """Read one job's record, consistently."""
 
-    def find(self, partition: str, *, limit: int) -> list[Item]:
-        """Read an index partition, newest first; items carry at least the projected attributes."""
+    def find(self, partition: str, *, limit: int) -> list[JobRecord]:
+        """Read an index partition, newest first; records carry at least the projected attributes."""
 
 
-@dataclass(frozen=True, slots=True)
-class Outgoing:
+class OutgoingMessage(NamedTuple):
     """A message to send: its body, delay in whole seconds (0 to 900) and fairness group."""
 
     body: str
@@ -47,11 +52,11 @@ class Outgoing:
     group: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Received:
+class ReceivedMessage(NamedTuple):
     """A message as a queue hands it out. Times are epoch milliseconds.
 
     Attributes:
+        queue: Name of the queue.
         message_id: SQS's id of it.
         receipt: Handle to delete it or change its visibility.
         body: Its body.
@@ -60,6 +65,7 @@ class Received:
         receives: How often it has been received, this time included.
     """
 
+    queue: str
     message_id: str
     receipt: str
     body: str
@@ -68,8 +74,7 @@ class Received:
     receives: int
 
 
-@dataclass(frozen=True, slots=True)
-class QueueCounts:
+class QueueCounts(NamedTuple):
     """Approximate numbers of messages."""
 
     visible: int
@@ -80,13 +85,13 @@ class QueueCounts:
 class Queues(Protocol):
     """Queues by name."""
 
-    def send(self, queue: str, message: Outgoing) -> str:
+    def send(self, queue: str, message: OutgoingMessage) -> str:
         """Send a message and return its message id."""
 
-    def send_batch(self, queue: str, messages: Sequence[Outgoing]) -> list[str | Exception]:
+    def send_batch(self, queue: str, messages: Sequence[OutgoingMessage]) -> list[str | OffloadError]:
         """Send up to ten messages; returns a message id or an error for each, in order."""
 
-    def receive(self, queue: str, *, limit: int, visibility: int, wait: int = 0) -> list[Received]:
+    def receive(self, queue: str, *, limit: int, visibility: int, wait: int = 0) -> list[ReceivedMessage]:
         """Receive up to ten messages and hide them for `visibility` seconds."""
 
     def delete(self, queue: str, receipt: str) -> None:
@@ -112,10 +117,10 @@ class Queues(Protocol):
 class Blobs(Protocol):
     """The store of payloads and results that are too large for message or record."""
 
-    def put(self, key: str, data: bytes) -> dict[str, str]:
+    def put(self, key: str, data: bytes) -> BlobReference:
         """Store bytes and return their reference: `bucket` and `key`."""
 
-    def get(self, ref: dict[str, str]) -> bytes:
+    def get(self, ref: BlobReference) -> bytes:
         """Read bytes.
 
         Raises:

@@ -1,7 +1,8 @@
 """Schedules: five-field cron and fixed rates, and their EventBridge spelling.
 
 EventBridge's cron differs from everybody's: six fields (a year), `?` must stand in one of day-of-month and day-of-week,
-days of the week count from SUN=1. Users write ordinary cron; what EventBridge cannot express is refused by name.
+days of the week count from SUN=1. Users write ordinary cron, and an expression that EventBridge cannot express is
+refused with the reason.
 """
 
 from __future__ import annotations
@@ -121,8 +122,8 @@ class Cron:
     def next_runs(self, after: datetime, count: int = 1) -> list[datetime]:
         """Return the next `count` run times after an aware moment, as EventBridge runs them.
 
-        It goes by the clock on the wall: a time that a spring-forward skips does not run that day, and one that an
-        autumn shift repeats runs the first time.
+        The zone's local time counts: a time that is skipped in spring does not run that day, and a time that comes
+        twice in autumn runs the first time.
         """
         zone = ZoneInfo(self.timezone)
         start = after.astimezone(UTC)

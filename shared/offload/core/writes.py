@@ -8,14 +8,21 @@ from __future__ import annotations
 
 import operator
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Generic, Literal, TypeVar
 
 from offload.core.errors import OffloadError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from offload.core.jobs import Item
+Item = dict[str, Any]
+"""An item of a table: attribute names to JSON values (texts, numbers, booleans, lists, maps)."""
+
+Record = TypeVar("Record")
+"""The type of the item that a write changes; see `core/records.py`."""
+
+MOST_CONFLICTS = 5
+"""How often a change is decided anew because somebody else has changed the record meanwhile."""
 
 _ORDERED = {"<=": operator.le, ">=": operator.ge}
 
@@ -36,7 +43,7 @@ class Test:
     operator: Operator
     value: Any = None
 
-    def holds(self, item: Item | None) -> bool:
+    def holds(self, item: Mapping[str, Any] | None) -> bool:
         """Tell whether the test holds for an item, as DynamoDB would."""
         present = item is not None and self.attribute in item
         if self.operator == "absent":
@@ -84,14 +91,14 @@ Condition = tuple[tuple[Test, ...], ...]
 """Alternatives of conjunctions; the empty tuple always holds."""
 
 
-def holds(condition: Condition, item: Item | None) -> bool:
+def holds(condition: Condition, item: Mapping[str, Any] | None) -> bool:
     """Tell whether a condition holds for an item (None: there is none)."""
     return not condition or any(all(test.holds(item) for test in case) for case in condition)
 
 
 @dataclass(frozen=True, slots=True)
-class Write:
-    """One conditional update of one item; creates the item when it is absent and the condition allows.
+class Write(Generic[Record]):
+    """One conditional update of one item; creates the item when it is absent and the condition allows it.
 
     Attributes:
         id: The item's key.
@@ -99,8 +106,8 @@ class Write:
         set: Attributes to set.
         default: Attributes to set only where absent.
         add: Numbers to add; an absent attribute counts as 0.
-        append: Values to append to a list; an absent list counts as what `base` has for it, else as empty.
-        base: What absent lists begin with, by names that `append` has too.
+        append: Values to append to a list; an absent list begins with `base`, else it is empty.
+        base: First entries of a list in `append`, for a record that does not have the list yet.
         remove: Attributes to remove.
 
     Raises:
@@ -119,7 +126,7 @@ class Write:
     def __post_init__(self) -> None:
         """Check that each attribute is changed in one way."""
         parts = (self.set, self.default, self.add, self.append, self.remove)
-        # Every job pays for this check, and nothing more of it than the counting.
+        # Every job pays for this check, so the usual case only counts.
         if len(set().union(*parts)) != sum(map(len, parts)):
             names = [name for part in parts for name in part]
             twice = next(name for name in names if names.count(name) > 1)
@@ -127,13 +134,13 @@ class Write:
 
 
 class Conflict(OffloadError):
-    """The condition did not hold.
+    """The condition of a write did not hold, so nothing was written.
 
     Attributes:
         item: The item as it is, or None when there is none.
     """
 
-    def __init__(self, item: Item | None) -> None:
-        """Keep the item the store answered with."""
+    def __init__(self, item: Any) -> None:
+        """Keep the item that the store answered with; its type is that of the write's record."""
         super().__init__("the condition of a write did not hold")
         self.item = item

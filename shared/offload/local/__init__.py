@@ -1,14 +1,13 @@
-"""The stack on a laptop: an AWS-compatible engine on loopback, and this very app deployed to it by the real CDK.
+"""The stack on one machine: an AWS-compatible engine on loopback, to which the real CDK deploys the project's app.
 
-| module        | what it knows                                                        |
+| module        | content                                                              |
 |---------------|----------------------------------------------------------------------|
-| `layout`      | where an engine keeps its files                                      |
-| `record`      | what is remembered about an engine between two commands              |
+| `layout`      | the paths of an engine's files                                       |
+| `record`      | the record of an engine, kept between two commands                   |
 | `processes`   | starting, watching and ending other programs                         |
-| `tools`       | Python, Node and the CDK: found, checked, installed when missing     |
-| `engine`      | the engine's own process: start, stop, health                        |
-| `environment` | the variables that point AWS programs, and nothing else, at it       |
-| `deploy`      | bootstrap and deploy by the CDK                                      |
-| `mends`       | what the engine leaves undone, done after it                         |
-| `demo`        | a few real jobs, and whether each ended as it should                 |
+| `tools`       | finding, checking and installing Python, Node, the CDK and the engine|
+| `engine`      | the process of the engine: start, stop, health                       |
+| `environment` | the environment variables for AWS programs and for the engine        |
+| `deploy`      | bootstrap and deployment by the CDK                                  |
+| `workarounds` | corrections of what the engine does wrong                            |
 """

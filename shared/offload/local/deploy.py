@@ -1,4 +1,4 @@
-"""The deployment to a local engine: the real CDK command line, the project's own app, then the mends."""
+"""The deployment to a local engine: the real CDK command line deploys the project's app, then workarounds follow."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from offload.aws import sdk
 from offload.aws.calls import Rejected
-from offload.local import environment, mends, tools
+from offload.local import environment, tools, workarounds
 from offload.local.progress import Progress
 
 if TYPE_CHECKING:
@@ -28,11 +28,11 @@ _EVENT = re.compile(r"^\S+ \|\s*(?P<count>\d+/\d+) \|[^|]*\| (?P<state>\w+)\s*\|
 
 @dataclass(frozen=True, slots=True)
 class Deployment:
-    """What was deployed.
+    """A finished deployment.
 
     Attributes:
         stack: The stack's name.
-        outputs: Its outputs by name.
+        outputs: The stack's outputs by name.
     """
 
     stack: str
@@ -46,57 +46,59 @@ def deploy(
     variables: Mapping[str, str] | None = None,
     progress: Progress | None = None,
 ) -> Deployment:
-    """Deploy the project's app to a running engine, bootstrapping it first when it is new.
+    """Deploy the project's app to a running engine. A new engine is bootstrapped first.
 
     Args:
-        engine: Where to; it must run.
+        engine: The engine, which must run.
         stack: The stack's name.
-        variables: More of the deploying shell's environment, for the app to read.
-        progress: Told what is being done.
+        variables: Further environment variables for the app.
+        progress: Shows the steps.
 
     Raises:
         NotRunning: The engine does not run.
-        LocalError: Node is missing or too old, or the CDK fails: the message ends with what it said.
+        LocalError: Node is missing or too old, or the CDK fails. The message ends with the CDK's last lines.
     """
     progress = progress or Progress()
     layout = engine.layout
     command = str(tools.cdk(layout.project, progress))
-    shell = {**_child_environment(engine.env()), **(variables or {})}
-    client = _clients(engine)
-    if not _exists(_TOOLKIT, client):
-        with progress.step("bootstrapping the CDK") as detail:
-            # From a folder without cdk.json: next to one, the CDK would synthesise the whole app first.
+    cdk_environment = {**_cdk_environment(engine.env()), **(variables or {})}
+    client = _client_builder(engine)
+    if not _is_deployed(_TOOLKIT, client):
+        with progress.step("bootstrapping the CDK") as show_detail:
             argv = [command, "bootstrap", f"aws://{environment.ACCOUNT}/{environment.REGION}", "--no-notices"]
-            tools.insist("cdk bootstrap", argv, layout.scratch, shell, _events(detail))
-    with progress.step(f"deploying the stack {stack}") as detail:
-        detail("synthesising the app")
+            # In a folder with a cdk.json, the CDK would synthesise the whole app before the bootstrap.
+            tools.run_or_fail("cdk bootstrap", argv, layout.scratch, cdk_environment, _show_events(show_detail))
+    with progress.step(f"deploying the stack {stack}") as show_detail:
+        show_detail("synthesising the app")
         layout.outputs.unlink(missing_ok=True)
         argv = [command, "deploy", "--all", "--require-approval", "never", "--no-notices", "--progress", "events"]
         argv += ["--context", f"stage={STAGE}", "--context", f"stack={stack}"]
         argv += ["--app", f'"{sys.executable}" app.py', "--output", str(layout.assembly)]
         argv += ["--outputs-file", str(layout.outputs), "--method", "direct"]
-        tools.insist("cdk deploy", argv, layout.project, shell, _events(detail))
+        tools.run_or_fail("cdk deploy", argv, layout.project, cdk_environment, _show_events(show_detail))
     engine.remember_stack(stack)
-    mends.enable_ttl(mends.read_template(layout.assembly, stack), stack, client)
-    return Deployment(stack, _outputs(layout.outputs, stack))
+    workarounds.enable_ttl(workarounds.read_template(layout.assembly, stack), stack, client)
+    return Deployment(stack, _read_outputs(layout.outputs, stack))
 
 
-def _child_environment(engine_env: Mapping[str, str]) -> dict[str, str]:
+def _cdk_environment(engine_env: Mapping[str, str]) -> dict[str, str]:
+    """Return the environment of the CDK: this process's variables, pointed at the engine."""
     variables = dict(os.environ)
     environment.activate(engine_env, variables)
     return {
         **variables,
-        # `python3` in the app's own commands is the Python that runs this.
+        # The app's own commands use `python3`, which must be the Python that runs this module.
         "PATH": os.pathsep.join([str(Path(sys.executable).parent), variables.get("PATH", os.defpath)]),
-        "CI": "1",  # plain lines, one event each
+        "CI": "1",  # the CDK then prints each event as one plain line
         "CDK_DISABLE_CLI_TELEMETRY": "1",
         "JSII_SILENCE_WARNING_END_OF_LIFE_NODE_VERSION": "20",
-        # Compiling aws-cdk-lib anew costs each synthesis about five seconds.
+        # Without the bytecode of aws-cdk-lib, each synthesis takes about five seconds longer.
         "PYTHONDONTWRITEBYTECODE": "",
     }
 
 
-def _clients(engine: Engine) -> Callable[[str], Any]:
+def _client_builder(engine: Engine) -> Callable[[str], Any]:
+    """Return a function that builds a boto3 client of the engine by service."""
     variables = engine.env()
 
     def build(service: str) -> Any:
@@ -111,28 +113,28 @@ def _clients(engine: Engine) -> Callable[[str], Any]:
     return build
 
 
-def _exists(stack: str, client: Callable[[str], Any]) -> bool:
-    describe = sdk.caller("cloudformation", lambda: client("cloudformation"))
+def _is_deployed(stack: str, client: Callable[[str], Any]) -> bool:
+    cloudformation = sdk.caller("cloudformation", lambda: client("cloudformation"))
     try:
-        found = describe("DescribeStacks", {"StackName": stack})["Stacks"]
+        found = cloudformation("DescribeStacks", {"StackName": stack})["Stacks"]
     except Rejected:
         return False
     return bool(found) and found[0]["StackStatus"].endswith("_COMPLETE")
 
 
-def _outputs(file: Path, stack: str) -> dict[str, str]:
+def _read_outputs(file: Path, stack: str) -> dict[str, str]:
     try:
         return dict(json.loads(file.read_text(encoding="utf-8")).get(stack, {}))
-    except FileNotFoundError:  # a stack without outputs
+    except FileNotFoundError:  # the CDK writes no file when the stack has no outputs
         return {}
 
 
-def _events(detail: Callable[[str], None]) -> Callable[[str], None]:
-    """Show the CDK's resource events as `12/40 SendEmail`."""
+def _show_events(show_detail: Callable[[str], None]) -> Callable[[str], None]:
+    """Return a function that shows each resource event of the CDK's output, such as `12/40 SendEmail`."""
 
     def on_line(line: str) -> None:
         match = _EVENT.match(line)
         if match:
-            detail(f"{match['count']} {match['name']}")
+            show_detail(f"{match['count']} {match['name']}")
 
     return on_line

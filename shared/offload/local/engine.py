@@ -1,8 +1,8 @@
-"""The embedded engine's own process: started in the background, found again by later commands, ended with its children.
+"""The process of the embedded engine: it runs in the background, and later commands find it again.
 
-An `Engine` holds no process of its own: it is a handle over what `record` remembers, so that any number of them, in
-any number of programs, speak of the same engine. The engine writes its state when it ends on SIGTERM, and only then:
-what a killed engine knew since its last normal stop is lost, as documented for `kill`.
+An `Engine` object does not own the process. It reads the engine's record from a file, so several objects in several
+programs can refer to the same engine. The engine writes its state only when it ends on SIGTERM. A killed engine
+therefore loses every change since its last normal stop.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from offload.core.clock import SystemClock, iso
-from offload.local import environment, mends, processes, tools
+from offload.local import environment, processes, tools, workarounds
 from offload.local import record as records
 from offload.local.errors import LocalError, NotRunning
 from offload.local.progress import Progress
@@ -28,105 +28,108 @@ if TYPE_CHECKING:
     from offload.core.clock import Clock
     from offload.local.layout import Layout
 
-_START_PATIENCE = 60_000
-"""Milliseconds until the engine must answer: it takes 0.6 s, and several on a machine that is busy."""
-_STOP_PATIENCE = 30.0
-"""Seconds to write its state. It takes one or two."""
+_LONGEST_START_MS = 60_000
+"""Milliseconds until the engine must answer. It takes 0.6 s, and several seconds on a busy machine."""
+_LONGEST_STOP = 30.0
+"""Seconds until the engine must have written its state and ended. It takes one or two."""
 _PROBE_TIMEOUT = 2.0
-_LAST_WORDS = 15
+_SHOWN_LOG_LINES = 15
+"""Last lines of the log that an error message shows."""
 _LARGEST_LOG = 10_000_000
+"""Bytes from which a log is moved away at the next start."""
 
 
 class Engine:
     """One local engine.
 
     Attributes:
-        layout: Where it keeps its files.
+        layout: The paths of the engine's files.
     """
 
     def __init__(self, layout: Layout, *, progress: Progress | None = None, clock: Clock | None = None) -> None:
-        """Speak of the engine that keeps its files in `layout`, whether it runs or not."""
+        """Refer to the engine that keeps its files in `layout`; the engine need not run."""
         self.layout = layout
         self._progress = progress or Progress()
         self._clock = clock or SystemClock()
 
     @property
     def record(self) -> records.Record | None:
-        """What is remembered of it; None when it was never started, or its state was deleted."""
+        """The engine's record; None when the engine was never started, or its state was deleted."""
         return records.read(self.layout.record)
 
     @property
     def port(self) -> int:
-        """The port it listens on.
+        """The port that the engine listens on.
 
         Raises:
-            NotRunning: It does not run.
+            NotRunning: The engine does not run.
         """
-        return self._running().port
+        return self._running_record().port
 
     @property
     def endpoint(self) -> str:
-        """Its address, for `AWS_ENDPOINT_URL`.
+        """The engine's address, for `AWS_ENDPOINT_URL`.
 
         Raises:
-            NotRunning: It does not run.
+            NotRunning: The engine does not run.
         """
         return environment.endpoint(self.port)
 
     def env(self) -> dict[str, str]:
-        """Return what a program needs in its environment to speak to this engine.
+        """Return the environment variables with which a program uses this engine.
 
         Raises:
-            NotRunning: It does not run.
+            NotRunning: The engine does not run.
         """
-        known = self._running()
-        return environment.for_clients(known.port, known.stack)
+        record = self._running_record()
+        return environment.for_clients(record.port, record.stack)
 
     def is_running(self) -> bool:
-        """Tell whether its process is there; a pid that another program got since does not count."""
-        known = self.record
-        return bool(known and known.pid and known.birth and processes.birth(known.pid) == known.birth)
+        """Return True when the engine's process exists; a later process with the same pid does not count."""
+        record = self.record
+        return bool(record and record.pid and record.birth and processes.birth(record.pid) == record.birth)
 
     def is_healthy(self) -> bool:
-        """Tell whether it runs and answers."""
+        """Return True when the engine runs and answers."""
         return self.is_running() and _answers(self.port)
 
     def start(self, port: int | None = None) -> bool:
-        """Start it in the background, unless it runs already, and wait until it answers.
+        """Start the engine in the background, unless it runs already, and wait until it answers.
 
         Args:
-            port: The port it must listen on. Otherwise the one it had before when that is free, else any free one.
+            port: The port to listen on. None means the port that the engine used before if it is free, else any free
+                port.
 
         Returns:
-            False when it ran already.
+            False when the engine was running already.
 
         Raises:
-            LocalError: The port is taken, the installation fails, or the engine does not come up.
+            LocalError: The port is in use, the installation fails, or the engine does not start.
         """
-        known = self.record
+        record = self.record
         if self.is_running():
-            assert known is not None
-            if port not in (None, known.port):
-                raise LocalError(f"the engine runs on port {known.port} already: `offload local down` first")
-            if _answers(known.port):
+            assert record is not None
+            if port not in (None, record.port):
+                raise LocalError(f"the engine runs on port {record.port} already: `offload local down` first")
+            if _answers(record.port):
                 return False
             self.stop()
         python = tools.engine(self.layout, self._progress)
-        chosen = _choose_port(port, known.port if known else None)
-        if known and known.port != chosen:
-            mends.move_port(self.layout.services, known.port, chosen)
-        self._prepare()
+        chosen = _choose_port(port, record.port if record else None)
+        if record and record.port != chosen:
+            workarounds.move_port(self.layout.services, record.port, chosen)
+        self._prepare_folders()
         argv = [str(python), "-m", "ministack"]
         with self._progress.step("starting the engine"):
             pid = processes.spawn_detached(argv, environment.for_engine(self.layout, chosen), self.layout.log)
-            fresh = records.Record(
+            started = records.Record(
                 port=chosen,
                 pid=pid,
                 birth=processes.birth(pid),
                 since=iso(self._clock.now()),
-                stack=known.stack if known else None,
+                stack=record.stack if record else None,
             )
-            records.write(self.layout.record, fresh)
+            records.write(self.layout.record, started)
             try:
                 self._await_answer(chosen)
             except BaseException:
@@ -135,64 +138,64 @@ class Engine:
         return True
 
     def stop(self) -> bool:
-        """End it and every function it runs; its state is kept.
+        """End the engine and every function that it runs; the engine's state is kept.
 
         Returns:
-            False when it did not run.
+            False when the engine did not run.
 
         Raises:
-            LocalError: It had to be killed, so that what happened since its last start is lost.
+            LocalError: The engine did not end by itself and was killed, so every change since its start is lost.
         """
-        known = self.record
-        if not known or not self.is_running():
-            self._forget()
+        record = self.record
+        if not record or not self.is_running():
+            self._forget_process()
             return False
-        assert known.pid is not None
-        assert known.birth is not None
-        processes.signal_group(known.pid, signal.SIGTERM)
-        if processes.wait_gone(known.pid, known.birth, _STOP_PATIENCE):
-            processes.signal_group(known.pid, signal.SIGKILL)  # functions that did not heed the first signal
-            self._forget()
+        assert record.pid is not None
+        assert record.birth is not None
+        processes.signal_group(record.pid, signal.SIGTERM)
+        if processes.wait_gone(record.pid, record.birth, _LONGEST_STOP):
+            processes.signal_group(record.pid, signal.SIGKILL)  # for functions that ignored SIGTERM
+            self._forget_process()
             return True
         self.kill()
-        raise LocalError(f"the engine did not end within {_STOP_PATIENCE:.0f} s and was killed: see {self.layout.log}")
+        raise LocalError(f"the engine did not end within {_LONGEST_STOP:.0f} s and was killed: see {self.layout.log}")
 
     def kill(self) -> None:
-        """End it at once, as a crash would: it goes back to what it knew at its last normal stop."""
-        known = self.record
-        if known and known.pid and known.birth and self.is_running():
-            processes.signal_group(known.pid, signal.SIGKILL)
-            processes.wait_gone(known.pid, known.birth, _STOP_PATIENCE)
-        self._forget()
+        """End the engine at once, as a crash would. Every change since its last normal stop is lost."""
+        record = self.record
+        if record and record.pid and record.birth and self.is_running():
+            processes.signal_group(record.pid, signal.SIGKILL)
+            processes.wait_gone(record.pid, record.birth, _LONGEST_STOP)
+        self._forget_process()
 
     def delete(self) -> None:
-        """Remove everything it keeps.
+        """Remove all files of the engine.
 
         Raises:
-            LocalError: It runs.
+            LocalError: The engine runs.
         """
         if self.is_running():
             raise LocalError("the engine runs: stop it before its state is removed")
         shutil.rmtree(self.layout.state, ignore_errors=True)
 
     def remember_stack(self, stack: str) -> None:
-        """Remember the stack deployed last."""
-        records.write(self.layout.record, replace(self._running(), stack=stack))
+        """Write the name of the stack that was deployed last to the engine's record."""
+        records.write(self.layout.record, replace(self._running_record(), stack=stack))
 
-    def _running(self) -> records.Record:
-        known = self.record
-        if known is None or not self.is_running():
+    def _running_record(self) -> records.Record:
+        record = self.record
+        if record is None or not self.is_running():
             raise NotRunning("no local engine is running: start one with `offload local up`")
-        return known
+        return record
 
-    def _forget(self) -> None:
-        known = self.record
-        if known and known.pid:
-            processes.reap(known.pid)
-            records.write(self.layout.record, replace(known, pid=None, birth=None, since=None))
+    def _forget_process(self) -> None:
+        record = self.record
+        if record and record.pid:
+            processes.reap(record.pid)
+            records.write(self.layout.record, replace(record, pid=None, birth=None, since=None))
 
-    def _prepare(self) -> None:
-        """Make the folders; clear what a killed engine left behind."""
+    def _prepare_folders(self) -> None:
+        """Create the folders, remove temporary files of the last run, and move a large log away."""
         shutil.rmtree(self.layout.scratch, ignore_errors=True)
         for folder in (self.layout.scratch, self.layout.services, self.layout.objects):
             folder.mkdir(parents=True, exist_ok=True)
@@ -202,22 +205,23 @@ class Engine:
                 self.layout.log.replace(self.layout.log.with_suffix(".old"))
 
     def _await_answer(self, port: int) -> None:
-        deadline = self._clock.now() + _START_PATIENCE
+        deadline = self._clock.now() + _LONGEST_START_MS
         while not _answers(port):
             if not self.is_running():
-                raise LocalError(f"the engine ended while starting. It said:\n{self._last_words()}")
+                raise LocalError(f"the engine ended while starting. The end of its log:\n{self._end_of_log()}")
             if self._clock.now() > deadline:
-                raise LocalError(f"the engine did not answer within {_START_PATIENCE // 1000} s: see {self.layout.log}")
+                seconds = _LONGEST_START_MS // 1000
+                raise LocalError(f"the engine did not answer within {seconds} s: see {self.layout.log}")
             self._clock.sleep(0.05)
 
-    def _last_words(self) -> str:
+    def _end_of_log(self) -> str:
         lines = self.layout.log.read_text(encoding="utf-8", errors="replace").splitlines()
-        return "\n".join(f"    {line}" for line in lines[-_LAST_WORDS:])
+        return "\n".join(f"    {line}" for line in lines[-_SHOWN_LOG_LINES:])
 
 
 @contextlib.contextmanager
 def running(engine: Engine, port: int | None = None) -> Iterator[Engine]:
-    """Start an engine for as long as the block runs, however it ends."""
+    """Start an engine, run the block, and stop the engine even when the block raises an error."""
     engine.start(port)
     try:
         yield engine
@@ -226,7 +230,7 @@ def running(engine: Engine, port: int | None = None) -> Iterator[Engine]:
 
 
 def _answers(port: int) -> bool:
-    """Ask the engine whether it is ready; no proxy stands between."""
+    """Return True when the engine is ready. The request goes directly to the engine and through no proxy."""
     connection = http.client.HTTPConnection(environment.LOOPBACK, port, timeout=_PROBE_TIMEOUT)
     try:
         connection.request("GET", "/_ministack/ready")
@@ -238,13 +242,13 @@ def _answers(port: int) -> bool:
         connection.close()
 
 
-def _choose_port(wanted: int | None, before: int | None) -> int:
+def _choose_port(wanted: int | None, last: int | None) -> int:
     if wanted is not None:
         if not _is_free(wanted):
             raise LocalError(f"port {wanted} is in use: choose another with --port, or leave it out")
         return wanted
-    if before is not None and _is_free(before):
-        return before
+    if last is not None and _is_free(last):
+        return last
     with socket.socket() as probe:
         probe.bind((environment.LOOPBACK, 0))
         port: int = probe.getsockname()[1]
@@ -253,7 +257,7 @@ def _choose_port(wanted: int | None, before: int | None) -> int:
 
 def _is_free(port: int) -> bool:
     with socket.socket() as probe:
-        # As servers do: a port whose last connections are still being forgotten counts as free.
+        # Servers set this option too. A port counts as free although the kernel still keeps its closed connections.
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             probe.bind((environment.LOOPBACK, port))

@@ -1,4 +1,4 @@
-"""The variables that point AWS programs at a local engine, and the few the engine itself runs with."""
+"""The environment variables with which AWS programs use a local engine, and those of the engine itself."""
 
 from __future__ import annotations
 
@@ -30,10 +30,10 @@ _INTERFERING = (
     "AWS_USE_FIPS_ENDPOINT",
     "AWS_USE_DUALSTACK_ENDPOINT",
 )
-_ENDPOINTS = "AWS_ENDPOINT_URL_"
+_ENDPOINT_PREFIX = "AWS_ENDPOINT_URL_"
 _PROXIES = ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "http_proxy", "https_proxy", "all_proxy")
 _PASSED_ON = ("PATH", "LANG", "LC_ALL", "TZ", "SSL_CERT_FILE", "SSL_CERT_DIR", "REQUESTS_CA_BUNDLE", *_PROXIES)
-"""What the engine, and with it every function, gets of the user's environment: no secret, no Python setting."""
+"""Variables of the user that the engine gets, and so every function: no secrets, and no settings of Python."""
 
 
 def endpoint(port: int) -> str:
@@ -42,23 +42,23 @@ def endpoint(port: int) -> str:
 
 
 def for_clients(port: int, stack: str | None, environment: Mapping[str, str] | None = None) -> dict[str, str]:
-    """Return what a program needs to speak to the engine, and to nothing else.
+    """Return the variables with which a program uses the engine, and no real AWS service.
 
     Args:
-        port: The engine's.
-        stack: The deployed stack's name, when there is one.
-        environment: The surrounding variables, `os.environ` by default: what proxies need depends on them.
+        port: The engine's port.
+        stack: Name of the deployed stack; None when there is none.
+        environment: The user's variables, which may configure proxies; None means `os.environ`.
     """
     url = endpoint(port)
     variables = {
         "AWS_ENDPOINT_URL": url,
-        f"{_ENDPOINTS}S3": url,
+        f"{_ENDPOINT_PREFIX}S3": url,
         "AWS_REGION": REGION,
         "AWS_DEFAULT_REGION": REGION,
         "AWS_ACCESS_KEY_ID": "test",
         "AWS_SECRET_ACCESS_KEY": "test",
         "AWS_EC2_METADATA_DISABLED": "true",
-        **_past_proxies(os.environ if environment is None else environment),
+        **_bypass_proxies(os.environ if environment is None else environment),
     }
     if stack:
         variables["OFFLOAD_STACK"] = stack
@@ -66,14 +66,14 @@ def for_clients(port: int, stack: str | None, environment: Mapping[str, str] | N
 
 
 def interfering(environment: Mapping[str, str] | None = None) -> list[str]:
-    """Name the variables to unset: they would lead an AWS program elsewhere, or to other credentials."""
-    around = os.environ if environment is None else environment
-    others = [name for name in around if name.startswith(_ENDPOINTS) and name != f"{_ENDPOINTS}S3"]
-    return [*_INTERFERING, *sorted(others)]
+    """Return the names of variables to unset: with them, a program would use other endpoints or credentials."""
+    user = os.environ if environment is None else environment
+    endpoints = [name for name in user if name.startswith(_ENDPOINT_PREFIX) and name != f"{_ENDPOINT_PREFIX}S3"]
+    return [*_INTERFERING, *sorted(endpoints)]
 
 
 def activate(variables: Mapping[str, str], environment: MutableMapping[str, str]) -> None:
-    """Point an environment at the engine."""
+    """Change an environment so that its programs use the engine."""
     for name in interfering(environment):
         environment.pop(name, None)
     environment.update(variables)
@@ -81,29 +81,29 @@ def activate(variables: Mapping[str, str], environment: MutableMapping[str, str]
 
 @contextlib.contextmanager
 def pointing_at(variables: Mapping[str, str]) -> Iterator[None]:
-    """Point this very process at the engine while the block runs."""
-    before = dict(os.environ)
+    """Let this process use the engine while the block runs."""
+    saved = dict(os.environ)
     activate(variables, os.environ)
     try:
         yield
     finally:
         os.environ.clear()
-        os.environ.update(before)
+        os.environ.update(saved)
 
 
 def as_shell(variables: Mapping[str, str], unset: Iterable[str]) -> str:
-    """Write variables for `eval` in a POSIX shell."""
+    """Return commands for `eval` in a POSIX shell that unset and export variables."""
     lines = [f"unset {name}" for name in unset]
     lines += [f"export {name}={shlex.quote(value)}" for name, value in variables.items()]
     return "\n".join(lines)
 
 
 def for_engine(layout: Layout, port: int, environment: Mapping[str, str] | None = None) -> dict[str, str]:
-    """Return the engine's whole environment. Functions inherit it, so it is kept as small as Lambda's own."""
-    around = os.environ if environment is None else environment
+    """Return the whole environment of the engine. It is as small as Lambda's own, because functions inherit it."""
+    user = os.environ if environment is None else environment
     return {
-        **{name: around[name] for name in _PASSED_ON if name in around},
-        **_past_proxies(around),
+        **{name: user[name] for name in _PASSED_ON if name in user},
+        **_bypass_proxies(user),
         "HOME": str(layout.scratch),
         "TMPDIR": str(layout.scratch),
         "AWS_EC2_METADATA_DISABLED": "true",
@@ -115,16 +115,16 @@ def for_engine(layout: Layout, port: int, environment: Mapping[str, str] | None 
         "S3_PERSIST": "1",
         "S3_DATA_DIR": str(layout.objects),
         "SFTP_ENABLED": "0",
-        # A burst leaves its extra function processes, of some 80 MB each, warm for so long; the first one stays.
+        # After a burst of jobs, the engine ends idle function processes (about 80 MB each) after this time, except one.
         "LAMBDA_WARM_TTL_SECONDS": "60",
     }
 
 
-def _past_proxies(around: Mapping[str, str]) -> dict[str, str]:
-    """Keep loopback out of a proxy, where there is one."""
-    if not any(around.get(name) for name in _PROXIES):
+def _bypass_proxies(user: Mapping[str, str]) -> dict[str, str]:
+    """Return variables that keep loopback requests out of a proxy; none when the user has no proxy."""
+    if not any(user.get(name) for name in _PROXIES):
         return {}
-    given = around.get("NO_PROXY") or around.get("no_proxy") or ""
-    hosts = [host.strip() for host in given.split(",") if host.strip()]
+    no_proxy = user.get("NO_PROXY") or user.get("no_proxy") or ""
+    hosts = [host.strip() for host in no_proxy.split(",") if host.strip()]
     hosts += [host for host in (LOOPBACK, "localhost") if host not in hosts]
     return {"NO_PROXY": ",".join(hosts), "no_proxy": ",".join(hosts)}

@@ -1,4 +1,4 @@
-"""What the local engine refuses, in one line that says what to do."""
+"""The errors of the local engine."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from offload.core.errors import OffloadError
 
 
 class LocalError(OffloadError):
-    """The local engine cannot do what was asked; the message is one line with the remedy."""
+    """The local engine cannot carry out the command. The message is one line that says what to do."""
 
 
 class NotRunning(LocalError):

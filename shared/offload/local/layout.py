@@ -1,4 +1,4 @@
-"""Where a local engine keeps its files: under `.offload/` in the project, unless told otherwise."""
+"""The paths of a local engine's files: under `.offload/` in the project by default."""
 
 from __future__ import annotations
 
@@ -9,8 +9,9 @@ from pathlib import Path
 from offload.local.errors import LocalError
 
 ENGINE_REQUIREMENTS = Path(__file__).with_name("engine.txt")
-_HOME = ".offload"
-_MARK = "cdk.json"
+_FOLDER = ".offload"
+_PROJECT_FILE = "cdk.json"
+"""The folder that contains this file is the project."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,8 +19,8 @@ class Layout:
     """The files of one engine.
 
     Attributes:
-        project: The folder that holds `cdk.json` and `app.py`.
-        state: Everything one engine keeps. Two engines with two of these know nothing of each other.
+        project: The folder that contains `cdk.json` and `app.py`.
+        state: The folder for all files of one engine. Engines with different folders are independent.
     """
 
     project: Path
@@ -27,25 +28,25 @@ class Layout:
 
     @classmethod
     def find(cls, start: Path | None = None, state: Path | None = None) -> Layout:
-        """Find the project that `start` (the working directory by default) lies in.
+        """Find the project to which a folder belongs, and return the paths of its engine.
 
         Args:
-            start: Any folder of the project.
-            state: Where this engine keeps its files; `.offload/local` in the project by default.
+            start: Any folder of the project; None means the working directory.
+            state: The folder for the engine's files; None means `.offload/local` in the project.
 
         Raises:
-            LocalError: No folder from there upwards holds a `cdk.json`.
+            LocalError: Neither this folder nor a folder above it contains a `cdk.json`.
         """
-        here = (start or Path.cwd()).resolve()
-        for folder in (here, *here.parents):
-            if (folder / _MARK).is_file():
-                return cls(folder, state.resolve() if state else folder / _HOME / "local")
-        raise LocalError(f"no {_MARK} in {here} or above it: run this inside a clone of the project")
+        start = (start or Path.cwd()).resolve()
+        for folder in (start, *start.parents):
+            if (folder / _PROJECT_FILE).is_file():
+                return cls(folder, state.resolve() if state else folder / _FOLDER / "local")
+        raise LocalError(f"no {_PROJECT_FILE} in {start} or above it: run this inside a clone of the project")
 
     @property
     def engine_venv(self) -> Path:
-        """The engine's virtual environment, one for each minor version of Python: functions run on its interpreter."""
-        return self.project / _HOME / f"engine-py{sys.version_info.major}.{sys.version_info.minor}"
+        """The engine's virtual environment. Functions run on its interpreter, so each Python version has its own."""
+        return self.project / _FOLDER / f"engine-py{sys.version_info.major}.{sys.version_info.minor}"
 
     @property
     def engine_python(self) -> Path:
@@ -54,22 +55,22 @@ class Layout:
 
     @property
     def record(self) -> Path:
-        """What is remembered between two commands, as JSON."""
+        """The engine's record, as JSON; see `offload.local.record`."""
         return self.state / "engine.json"
 
     @property
     def lock(self) -> Path:
-        """Held by the one command that changes this engine; outside of `state`, which that command may remove."""
+        """The lock file. A command that changes the engine holds it. It is not in `state`, which may be removed."""
         return self.state.with_name(f"{self.state.name}.lock")
 
     @property
     def log(self) -> Path:
-        """What the engine prints, the output of functions included."""
+        """The log of the engine, with the output of functions."""
         return self.state / "engine.log"
 
     @property
     def services(self) -> Path:
-        """The services' state, as the engine writes it when it stops."""
+        """The state of the services; the engine writes it when it stops."""
         return self.state / "services"
 
     @property
@@ -79,15 +80,15 @@ class Layout:
 
     @property
     def scratch(self) -> Path:
-        """The engine's temporary files, unpacked functions among them; emptied before each start."""
+        """The engine's temporary files, such as unpacked functions; the folder is emptied before each start."""
         return self.state / "tmp"
 
     @property
     def assembly(self) -> Path:
-        """The synthesised app of the last deployment here."""
+        """The synthesised app of the last deployment to this engine."""
         return self.state / "cdk.out"
 
     @property
     def outputs(self) -> Path:
-        """The stack outputs of the last deployment here, as the CDK writes them."""
+        """The outputs of the last deployment to this engine, as the CDK writes them."""
         return self.state / "outputs.json"

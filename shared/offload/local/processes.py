@@ -1,7 +1,7 @@
-"""Other programs: started, watched, and never left behind.
+"""Starting, watching and ending other programs.
 
-A child runs in a process group of its own and is ended as a group, so that what it started ends with it, also when
-this program is told to stop by Ctrl-C or SIGTERM (see `ending_cleanly`).
+Each child runs in its own process group. The whole group is ended together, so that the children of a child end too.
+That is also the case when this program is stopped by Ctrl-C or SIGTERM (see `ending_cleanly`).
 """
 
 from __future__ import annotations
@@ -22,39 +22,42 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
 
 GRACE = 5.0
-"""Seconds a child has to end when asked politely."""
-_POLL = 0.02
+"""Seconds that a child has to end after SIGTERM, before SIGKILL ends it."""
+_POLL_INTERVAL = 0.02
 
 
 def birth(pid: int) -> str | None:
-    """Tell when a process began, in the operating system's words; None when there is none (or it is a zombie)."""
+    """Return when a process began, as a text of the operating system; None when no process has this pid.
+
+    A zombie counts as no process. Together with the pid, the text identifies a process.
+    """
     stat = Path(f"/proc/{pid}/stat")
     if Path("/proc/self/stat").exists():
         try:
-            # The second field is the program's name in parentheses, which may itself hold spaces and parentheses.
+            # The second field is the program's name in parentheses. The name itself may contain parentheses and blanks.
             fields = stat.read_text(encoding="utf-8", errors="replace").rpartition(")")[2].split()
         except OSError:
             return None
         state, threads, started = fields[0], int(fields[17]), fields[19]
-        # A killed program's first thread may be a zombie while the others still hold its files and its port.
+        # While a killed program ends, its first thread may be a zombie and other threads may still hold its port.
         return None if state == "X" or (state == "Z" and threads <= 1) else started
-    shown = subprocess.run(  # noqa: S603 - a fixed program; the pid is a number
+    answer = subprocess.run(  # noqa: S603 - a fixed program; the pid is a number
         ["/bin/ps", "-o", "stat=,lstart=", "-p", str(pid)], capture_output=True, text=True, check=False
     )
-    state, _, started = shown.stdout.strip().partition(" ")
+    state, _, started = answer.stdout.strip().partition(" ")
     return None if not state or state.startswith("Z") else started.strip()
 
 
 def spawn_detached(argv: Sequence[str], env: Mapping[str, str], log: Path) -> int:
-    """Start a program that outlives this one, in a session and process group of its own.
+    """Start a program that may outlive this one, in its own session and process group.
 
     Args:
         argv: The program's full path and its arguments.
-        env: Its whole environment.
-        log: Receives what it prints, after what is there already.
+        env: The program's whole environment.
+        log: File to which the program's output is appended.
 
     Returns:
-        Its process id, which is also its group's.
+        The process id, which is also the id of the process group.
     """
     flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND
     return os.posix_spawn(
@@ -71,25 +74,31 @@ def spawn_detached(argv: Sequence[str], env: Mapping[str, str], log: Path) -> in
 
 
 def reap(pid: int) -> None:
-    """Let go of a finished child of ours; nothing happens when it runs, or is not ours."""
+    """Remove a finished child of this process from the process table; any other process is left alone."""
     with contextlib.suppress(ChildProcessError):
         os.waitpid(pid, os.WNOHANG)
 
 
-def wait_gone(pid: int, began: str, patience: float) -> bool:
-    """Wait until a process is gone; False when it is still there after `patience` seconds."""
-    deadline = time.monotonic() + patience
+def wait_gone(pid: int, began: str, timeout: float) -> bool:
+    """Wait until a process has ended; returns False when it still exists after `timeout` seconds.
+
+    Args:
+        pid: The process id.
+        began: The result of `birth` when the process was started.
+        timeout: Seconds.
+    """
+    deadline = time.monotonic() + timeout
     while True:
         reap(pid)
         if birth(pid) != began:
             return True
         if time.monotonic() > deadline:
             return False
-        time.sleep(_POLL)
+        time.sleep(_POLL_INTERVAL)
 
 
 def signal_group(group: int, number: int) -> None:
-    """Send a signal to a process group; a group that is gone is no error."""
+    """Send a signal to a process group; nothing happens when the group does not exist."""
     with contextlib.suppress(ProcessLookupError, PermissionError):
         os.killpg(group, number)
 
@@ -101,15 +110,15 @@ def run(
 
     Args:
         argv: The program and its arguments.
-        cwd: Where it runs.
-        env: Its whole environment.
-        on_line: Called with each line it prints, on either stream.
+        cwd: The program's working directory.
+        env: The program's whole environment.
+        on_line: Called with each line that the program prints to stdout or stderr.
 
     Returns:
-        Its exit status and the lines it printed.
+        The exit status and the printed lines.
     """
     lines: list[str] = []
-    # S603: programs of this project, found by `tools`.
+    # S603: only programs that `tools` has found are run.
     child = subprocess.Popen(  # noqa: S603
         list(argv),
         cwd=cwd,
@@ -141,25 +150,25 @@ def run(
 
 @contextlib.contextmanager
 def ending_cleanly() -> Iterator[None]:
-    """Turn SIGTERM and SIGHUP into an ordinary exit, so that every `finally` runs and no child is left."""
+    """Turn SIGTERM and SIGHUP in the block into an ordinary exit, so that every `finally` runs and ends its child."""
 
-    def leave(number: int, _frame: object) -> NoReturn:
+    def exit_with_signal(number: int, _frame: object) -> NoReturn:
         sys.exit(128 + number)
 
-    before = {number: signal.signal(number, leave) for number in (signal.SIGTERM, signal.SIGHUP)}
+    saved = {number: signal.signal(number, exit_with_signal) for number in (signal.SIGTERM, signal.SIGHUP)}
     try:
         yield
     finally:
-        for number, handler in before.items():
+        for number, handler in saved.items():
             signal.signal(number, handler)
 
 
 @contextlib.contextmanager
 def holding(lock: Path) -> Iterator[None]:
-    """Hold a lock file, so that two commands do not change one engine at the same time.
+    """Hold a lock file in the block, so that two commands cannot change one engine at the same time.
 
     Raises:
-        LocalError: Another command holds it.
+        LocalError: Another command holds the lock.
     """
     lock.parent.mkdir(parents=True, exist_ok=True)
     with lock.open("a") as file:

@@ -1,4 +1,4 @@
-"""Says what is being done: a live line on a terminal, plain lines anywhere else."""
+"""Progress reports: one changing line on a terminal, plain lines elsewhere."""
 
 from __future__ import annotations
 
@@ -16,39 +16,42 @@ _WIDEST_DETAIL = 90
 
 
 class Progress:
-    """Reports steps to people, on standard error: standard output is for answers.
+    """Reports steps on standard error, because standard output is for results.
 
     Attributes:
-        console: Where it reports.
+        console: The console to which steps are reported.
     """
 
     def __init__(self, console: Console | None = None) -> None:
-        """Report to `console`, by default standard error."""
+        """Report to `console`; None means standard error."""
         self.console = console or Console(stderr=True, highlight=False)
 
     @contextlib.contextmanager
-    def step(self, doing: str) -> Iterator[Callable[[str], None]]:
-        """Report one step: its name, what it is at (call what is yielded), and how long it took.
+    def step(self, title: str) -> Iterator[Callable[[str], None]]:
+        """Report one step: its title, its details, and its duration.
 
         Args:
-            doing: What is being done, such as "starting the engine".
+            title: The step, such as "starting the engine".
+
+        Yields:
+            A function that shows a detail of the step.
         """
         began = time.monotonic()
         if not self.console.is_terminal:
-            self.say(f"{doing} ...")
+            self.print_line(f"{title} ...")
             yield lambda _detail: None
-            self.say(f"  {doing}: done in {time.monotonic() - began:.1f} s")
+            self.print_line(f"  {title}: done in {time.monotonic() - began:.1f} s")
             return
-        with self.console.status(escape(doing)) as status:
+        with self.console.status(escape(title)) as status:
 
-            def show(detail: str) -> None:
-                status.update(f"{escape(doing)} [dim]{escape(detail[:_WIDEST_DETAIL])}[/dim]")
+            def show_detail(detail: str) -> None:
+                status.update(f"{escape(title)} [dim]{escape(detail[:_WIDEST_DETAIL])}[/dim]")
 
-            yield show
-        self.console.print(f"[green]✓[/green] {escape(doing)} [dim]{time.monotonic() - began:.1f} s[/dim]")
+            yield show_detail
+        self.console.print(f"[green]✓[/green] {escape(title)} [dim]{time.monotonic() - began:.1f} s[/dim]")
 
-    def say(self, line: str) -> None:
-        """Print one line as it is."""
+    def print_line(self, line: str) -> None:
+        """Print one line without markup."""
         self.console.print(line, markup=False, soft_wrap=True)
 
 
@@ -56,5 +59,5 @@ class Silent(Progress):
     """Reports nothing: for tests and for `--json`."""
 
     def __init__(self) -> None:
-        """Report to nobody."""
+        """Create a console that prints nothing."""
         super().__init__(Console(quiet=True))

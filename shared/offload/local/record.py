@@ -1,4 +1,4 @@
-"""What is remembered about an engine between two commands."""
+"""The record of an engine: a file that keeps its port, its process and its stack between two commands."""
 
 from __future__ import annotations
 
@@ -12,14 +12,16 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Record:
-    """One engine, as last seen.
+    """The last known facts about one engine.
 
     Attributes:
-        port: The port it listens on, or listened on: the kept state names it, so it is used again when free.
-        pid: Its process, and the leader of the process group its functions run in. None after a normal stop.
-        birth: When that process began, as the operating system tells it: a pid alone may be somebody else's by now.
-        since: When it was started, ISO 8601.
-        stack: The stack deployed last, None when none was.
+        port: The port that the engine listens on, or listened on last. The engine's state contains the port, so the
+            next start uses it again if it is free.
+        pid: Process id of the engine, and id of the process group of its functions; None after a normal stop.
+        birth: When the process began, as a text of the operating system. The pid alone does not identify the engine,
+            because another process may have it later.
+        since: When the engine was started, ISO 8601.
+        stack: Name of the stack that was deployed last; None when none was.
     """
 
     port: int
@@ -30,7 +32,7 @@ class Record:
 
 
 def read(path: Path) -> Record | None:
-    """Read a record. None when there is none, or it cannot be understood: then nothing is known."""
+    """Read a record; None when the file does not exist, or is not a record."""
     try:
         fields = json.loads(path.read_text(encoding="utf-8"))
         return Record(**fields)
@@ -39,8 +41,8 @@ def read(path: Path) -> Record | None:
 
 
 def write(path: Path, record: Record) -> None:
-    """Write a record whole: a reader sees the old one or the new one."""
+    """Write a record in one step, so that a reader sees the old record or the new one, and never a part."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    fresh = path.with_suffix(".new")
-    fresh.write_text(json.dumps(asdict(record), indent=2) + "\n", encoding="utf-8")
-    fresh.replace(path)
+    new = path.with_suffix(".new")
+    new.write_text(json.dumps(asdict(record), indent=2) + "\n", encoding="utf-8")
+    new.replace(path)

@@ -1,4 +1,4 @@
-"""Python, Node, the CDK and the engine's own packages: found, checked, and installed when missing."""
+"""Finding and checking Python, Node, the CDK and the engine's packages, and installing what is missing."""
 
 from __future__ import annotations
 
@@ -23,14 +23,15 @@ if TYPE_CHECKING:
 
 OLDEST_PYTHON = (3, 11)
 OLDEST_NODE = 20
-_LAST_WORDS = 25
+_SHOWN_LINES = 25
+"""Last lines of a failed program's output that an error message shows."""
 
 
 def check_python(version: tuple[int, int] | None = None) -> None:
-    """Refuse a Python that is too old.
+    """Check that a Python version is new enough; None means the version of this interpreter.
 
     Raises:
-        LocalError: It is.
+        LocalError: The version is too old.
     """
     found = version or (sys.version_info.major, sys.version_info.minor)
     if found < OLDEST_PYTHON:
@@ -38,29 +39,29 @@ def check_python(version: tuple[int, int] | None = None) -> None:
 
 
 def check_node() -> None:
-    """Refuse to go on without a Node that the CDK runs on.
+    """Check that Node is installed in a version that the CDK supports.
 
     Raises:
-        LocalError: It is missing, broken or too old.
+        LocalError: Node is missing, broken or too old.
     """
-    remedy = f"install Node {OLDEST_NODE} or later, the AWS CDK runs on it"
+    remedy = f"install Node {OLDEST_NODE} or later, which the AWS CDK needs"
     node = shutil.which("node")
     if not node:
         raise LocalError(f"Node is missing (no `node` on PATH): {remedy}")
     try:
-        status, lines = processes.run([node, "--version"], _anywhere(), os.environ)
+        status, lines = processes.run([node, "--version"], ENGINE_REQUIREMENTS.parent, os.environ)
     except OSError as error:
         raise LocalError(f"{node} does not start ({error}): {remedy}") from error
     version = lines[-1].strip() if lines else ""
     major = version.removeprefix("v").split(".")[0]
     if status or not major.isdigit():
-        raise LocalError(f"`{node} --version` says {version or 'nothing'!r}: {remedy}")
+        raise LocalError(f"`{node} --version` prints {version or 'nothing'!r}: {remedy}")
     if int(major) < OLDEST_NODE:
         raise LocalError(f"Node {version} is too old: {remedy}")
 
 
 def cdk(project: Path, progress: Progress) -> Path:
-    """Return the CDK command line of this project, installed by `npm ci` when missing or of another version.
+    """Return the path of the project's CDK command line; `npm ci` installs it when it is missing or outdated.
 
     Raises:
         LocalError: Node is missing or too old, or npm fails.
@@ -71,59 +72,67 @@ def cdk(project: Path, progress: Progress) -> Path:
         return command
     npm = shutil.which("npm")
     if not npm:
-        raise LocalError("npm is missing (no `npm` on PATH): install it, it comes with Node")
-    with progress.step("installing the AWS CDK") as detail:
-        insist("npm ci", [npm, "ci", "--no-audit", "--no-fund"], project, dict(os.environ), detail)
+        raise LocalError("npm is missing (no `npm` on PATH): install npm, which is a part of Node")
+    with progress.step("installing the AWS CDK") as show_detail:
+        run_or_fail("npm ci", [npm, "ci", "--no-audit", "--no-fund"], project, dict(os.environ), show_detail)
     return command
 
 
 def engine(layout: Layout, progress: Progress) -> Path:
-    """Return the engine's interpreter, in a virtual environment made for it when missing or out of date.
+    """Return the engine's interpreter; its virtual environment is created when it is missing or outdated.
 
-    It has the same minor version as the Python running this: functions run on it, and their bundles hold wheels for it.
+    The interpreter has the minor version of the Python that runs this module. Functions run on this interpreter, and
+    their bundles contain wheels for it.
 
     Raises:
         LocalError: Python is too old, or the installation fails.
     """
     check_python()
     stamp = layout.engine_venv / "installed"
-    wanted = hashlib.sha256(ENGINE_REQUIREMENTS.read_bytes()).hexdigest()
-    if stamp.is_file() and stamp.read_text(encoding="utf-8") == wanted and layout.engine_python.exists():
+    requirements_hash = hashlib.sha256(ENGINE_REQUIREMENTS.read_bytes()).hexdigest()
+    if stamp.is_file() and stamp.read_text(encoding="utf-8") == requirements_hash and layout.engine_python.exists():
         return layout.engine_python
-    with progress.step("installing the embedded AWS engine") as detail:
+    with progress.step("installing the embedded AWS engine") as show_detail:
         shutil.rmtree(layout.engine_venv, ignore_errors=True)
-        for title, argv in _installation(layout):
-            insist(title, argv, layout.project, {**os.environ, "PYTHONDONTWRITEBYTECODE": ""}, detail)
-        stamp.write_text(wanted, encoding="utf-8")
+        for title, argv in _installation_commands(layout):
+            run_or_fail(title, argv, layout.project, {**os.environ, "PYTHONDONTWRITEBYTECODE": ""}, show_detail)
+        stamp.write_text(requirements_hash, encoding="utf-8")
     return layout.engine_python
 
 
-def insist(
+def run_or_fail(
     title: str, argv: Sequence[str], cwd: Path, env: dict[str, str], on_line: Callable[[str], None] | None
 ) -> list[str]:
-    """Run a program that must succeed, and return what it printed.
+    """Run a program that must succeed, and return the lines that it printed.
+
+    Args:
+        title: Name of the program in an error message.
+        argv: As in `processes.run`, like the other arguments.
+        cwd: The program's working directory.
+        env: The program's whole environment.
+        on_line: Called with each line that the program prints.
 
     Raises:
-        LocalError: It did not; the message ends with the last lines it printed.
+        LocalError: The program failed. The message ends with the last lines that it printed.
     """
     status, lines = processes.run(argv, cwd, env, on_line)
     if status:
-        told = "\n".join(f"    {line}" for line in lines[-_LAST_WORDS:])
-        raise LocalError(f"{title} failed with status {status}. It said:\n{told}")
+        last_lines = "\n".join(f"    {line}" for line in lines[-_SHOWN_LINES:])
+        raise LocalError(f"{title} failed with status {status}. The end of its output:\n{last_lines}")
     return lines
 
 
-def _installation(layout: Layout) -> list[tuple[str, list[str]]]:
-    """List the commands that make the engine's environment: by uv where there is one, else by pip."""
-    venv, python, wanted = str(layout.engine_venv), str(layout.engine_python), str(ENGINE_REQUIREMENTS)
+def _installation_commands(layout: Layout) -> list[tuple[str, list[str]]]:
+    """Return the commands that create the engine's environment, with uv if it is installed, else with pip."""
+    venv, python, requirements = str(layout.engine_venv), str(layout.engine_python), str(ENGINE_REQUIREMENTS)
     if importlib.util.find_spec("uv"):
         uv = [sys.executable, "-m", "uv"]
-        install = [*uv, "pip", "install", "--compile-bytecode", "--python", python, "--requirement", wanted]
+        install = [*uv, "pip", "install", "--compile-bytecode", "--python", python, "--requirement", requirements]
         return [("uv venv", [*uv, "venv", "--python", sys.executable, venv]), ("uv pip install", install)]
-    quietly = ["--disable-pip-version-check", "--quiet"]
+    quiet = ["--disable-pip-version-check", "--quiet"]
     return [
         ("python -m venv", [sys.executable, "-m", "venv", venv]),
-        ("pip install", [python, "-m", "pip", "install", *quietly, "--requirement", wanted]),
+        ("pip install", [python, "-m", "pip", "install", *quiet, "--requirement", requirements]),
     ]
 
 
@@ -135,12 +144,9 @@ def _installed_cdk(project: Path) -> str | None:
     return _version(project / "node_modules" / "aws-cdk" / "package.json", lambda package: package["version"])
 
 
-def _version(file: Path, pick: Callable[[dict[str, dict[str, dict[str, str]]]], object]) -> str | None:
+def _version(file: Path, select: Callable[[dict[str, dict[str, dict[str, str]]]], object]) -> str | None:
+    """Return the version that `select` finds in a JSON file; None when the file or the entry is missing."""
     try:
-        return str(pick(json.loads(file.read_text(encoding="utf-8"))))
+        return str(select(json.loads(file.read_text(encoding="utf-8"))))
     except (OSError, ValueError, KeyError, TypeError):
         return None
-
-
-def _anywhere() -> Path:
-    return ENGINE_REQUIREMENTS.parent

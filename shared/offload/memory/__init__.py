@@ -1,6 +1,6 @@
-"""The in-memory twins of the AWS adapters, behind the same ports and under a virtual clock.
+"""The in-memory twins of the AWS adapters: the same ports, under a virtual clock.
 
-Deterministic: the same calls and the same generator give the same ids, order and times. They hold what AWS guarantees,
-not what it happens to do; faults (throttles, lost answers, duplicates, reordering) are put in between by wrapping a
-port, each method of which is one request.
+The twins are deterministic: the same calls and the same random generator give the same ids, order and times. They keep
+the guarantees of AWS, and do not copy behaviour that AWS does not guarantee. They make no faults (throttles, lost
+answers, duplicates, reordering). Tests add faults by wrapping a port: each of its methods is one request.
 """

@@ -1,13 +1,21 @@
-"""Queues in memory, with SQS's rules: visibility, delay, receive counts, redrive to a dead-letter queue, retention."""
+"""Queues in memory, with the rules of SQS: visibility, delay, receive counts, dead-letter queues, retention."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from offload.core.clock import new_id
 from offload.core.errors import OffloadError, Refused
-from offload.core.ports import LONGEST_QUEUE_DELAY, MOST_ENTRIES, Outgoing, QueueCounts, Received
+from offload.core.ids import new_id
+from offload.core.ports import (
+    LARGEST_MESSAGE,
+    LONGEST_QUEUE_DELAY,
+    LONGEST_VISIBILITY,
+    MOST_ENTRIES,
+    OutgoingMessage,
+    QueueCounts,
+    ReceivedMessage,
+)
 
 if TYPE_CHECKING:
     import random
@@ -15,26 +23,24 @@ if TYPE_CHECKING:
 
     from offload.memory.clock import VirtualClock
 
-LARGEST_MESSAGE = 1_048_576
-LONGEST_VISIBILITY = 43_200
 DAY_SECONDS = 86_400
 
 
 @dataclass(slots=True)
-class Stored:
+class StoredMessage:
     """A message in a queue. Times are epoch milliseconds.
 
     Attributes:
-        message_id: Its id.
-        body: Its body.
-        sent_at: When it was sent; a move to the dead-letter queue keeps it, a redrive back does not.
-        visible_at: From when it can be received.
+        message_id: Id of the message.
+        body: Body of the message.
+        sent_at: When the message was sent. A move to the dead-letter queue keeps this time; a redrive sets it anew.
+        visible_at: From when the message can be received.
         group: Fairness group.
-        receives: How often it was received.
-        first_received_at: When it was first received.
-        received_at: When it was last received.
-        receipt: The receipt in force; None before the first receive.
-        source: The queue a dead-letter queue got it from.
+        receives: How often the message was received.
+        first_received_at: When the message was first received.
+        received_at: When the message was last received.
+        receipt: The receipt handle of the last receive; None before the first one.
+        source: In a dead-letter queue: the queue that the message was moved from.
     """
 
     message_id: str
@@ -54,15 +60,17 @@ class _Queue:
     dead_letter: str | None
     max_receives: int
     retention_ms: int
-    messages: list[Stored]
+    messages: list[StoredMessage]
 
 
 class MemoryQueues:
-    """`Queues` in memory. Messages come out in the order they were sent; SQS's standard queues promise none.
+    """`Queues` in memory. Messages are received in the order of their sends; SQS's standard queues promise no order.
 
     Attributes:
-        late: Seconds a message becomes visible after its time, asked for each that is sent; SQS promises no moment.
-        stored: Told of each message that comes into a queue by a send or a redrive: the queue and the message.
+        extra_delay: Called for each message that is sent. Returns the seconds by which the message becomes visible too
+            late, because SQS does not promise an exact time.
+        on_stored: Called for each message that a send or a redrive puts into a queue, with the queue's name and the
+            message.
     """
 
     def __init__(self, clock: VirtualClock, rng: random.Random) -> None:
@@ -70,8 +78,8 @@ class MemoryQueues:
         self._clock = clock
         self._rng = rng
         self._queues: dict[str, _Queue] = {}
-        self.late: Callable[[], float] = _never_late
-        self.stored: Callable[[str, Stored], None] = _unheard
+        self.extra_delay: Callable[[], float] = _no_extra_delay
+        self.on_stored: Callable[[str, StoredMessage], None] = _ignore
 
     def create(
         self, name: str, *, dead_letter: str | None = None, max_receives: int = 10, retention: int = 4 * DAY_SECONDS
@@ -79,29 +87,29 @@ class MemoryQueues:
         """Create a queue.
 
         Args:
-            name: Its name.
-            dead_letter: Queue that takes what was received too often; must exist.
-            max_receives: Receives before that, SQS's `maxReceiveCount`.
-            retention: Seconds a message is kept, from when it was first sent; at most 14 days on SQS.
+            name: Name of the queue.
+            dead_letter: The dead-letter queue, which must exist already; None for none.
+            max_receives: Receives after which a message moves to the dead-letter queue: SQS's `maxReceiveCount`.
+            retention: Seconds that a message is kept, counted from its first send; SQS allows at most 14 days.
         """
         if dead_letter is not None:
             self._queue(dead_letter)
         self._queues[name] = _Queue(dead_letter, max_receives, retention * 1000, [])
 
-    def send(self, queue: str, message: Outgoing) -> str:
+    def send(self, queue: str, message: OutgoingMessage) -> str:
         """Send a message and return its message id."""
         messages = self._queue(queue).messages
-        _check(message)
+        _check_message(message)
         now = self._clock.now()
-        visible_at = now + round((message.delay + self.late()) * 1000)
-        stored = Stored(new_id(self._rng), message.body, now, visible_at, message.group)
+        visible_at = now + round((message.delay + self.extra_delay()) * 1000)
+        stored = StoredMessage(new_id(self._rng), message.body, now, visible_at, message.group)
         messages.append(stored)
-        self.stored(queue, stored)
+        self.on_stored(queue, stored)
         return stored.message_id
 
-    def send_batch(self, queue: str, messages: Sequence[Outgoing]) -> list[str | Exception]:
-        """Send messages; returns a message id or an error for each, in order."""
-        outcomes: list[str | Exception] = []
+    def send_batch(self, queue: str, messages: Sequence[OutgoingMessage]) -> list[str | OffloadError]:
+        """Send messages; returns a message id or an error for each message, in order."""
+        outcomes: list[str | OffloadError] = []
         for message in messages:
             try:
                 outcomes.append(self.send(queue, message))
@@ -109,32 +117,32 @@ class MemoryQueues:
                 outcomes.append(error)
         return outcomes
 
-    def receive(self, queue: str, *, limit: int, visibility: int, wait: int = 0) -> list[Received]:
+    def receive(self, queue: str, *, limit: int, visibility: int, wait: int = 0) -> list[ReceivedMessage]:
         """Receive up to ten messages and hide them for `visibility` seconds.
 
-        With nothing to receive, time passes until the next message, at most `wait` seconds.
+        When no message can be received, time passes until one can, at most `wait` seconds.
         """
         _check_visibility(visibility)
-        latest = self._clock.now() + wait * 1000
+        wait_until = self._clock.now() + wait * 1000
         while True:
-            taken = self._take(queue, min(limit, MOST_ENTRIES), visibility)
+            received = self._receive_visible(queue, min(limit, MOST_ENTRIES), visibility)
             now = self._clock.now()
-            if taken or now >= latest:
-                return taken
+            if received or now >= wait_until:
+                return received
             moments = [message.visible_at for message in self._queue(queue).messages]
             moments += [due for due in (self._clock.next_due(),) if due is not None]
-            self._clock.sleep((min([latest, *(moment for moment in moments if moment > now)]) - now) / 1000)
+            self._clock.sleep((min([wait_until, *(moment for moment in moments if moment > now)]) - now) / 1000)
 
     def delete(self, queue: str, receipt: str) -> None:
-        """Delete a received message; a receipt that is not in force any more deletes nothing."""
-        held = self._queue(queue)
-        held.messages = [message for message in held.messages if message.receipt != receipt]
+        """Delete a received message; an outdated receipt handle deletes nothing."""
+        stored_queue = self._queue(queue)
+        stored_queue.messages = [message for message in stored_queue.messages if message.receipt != receipt]
 
     def change_visibility(self, queue: str, receipt: str, seconds: int) -> None:
-        """Make a received message visible again in `seconds` from now, 0 to 43,200 since its receive.
+        """Make a received message visible again in `seconds` from now, at most 43,200 seconds after its receive.
 
         Raises:
-            Refused: More than 12 hours in all, or the message is not in flight any more.
+            Refused: The message would be hidden for more than 12 hours in all, or it is no longer in flight.
         """
         _check_visibility(seconds)
         now = self._clock.now()
@@ -144,7 +152,7 @@ class MemoryQueues:
                     raise Refused("the message's visibility would last more than 12 hours since its receive")
                 message.visible_at = now + seconds * 1000
                 return
-        raise Refused("the receipt names no message in flight")
+        raise Refused("no message in flight has this receipt handle")
 
     def counts(self, queue: str) -> QueueCounts:
         """Read the numbers of messages."""
@@ -158,114 +166,117 @@ class MemoryQueues:
         """Return the names of all queues, sorted."""
         return sorted(self._queues)
 
-    def messages(self, queue: str) -> list[Stored]:
-        """Return what lies in a queue, hidden messages included: what a test looks at. Copies."""
+    def messages(self, queue: str) -> list[StoredMessage]:
+        """Return copies of all messages in a queue, hidden ones included, for tests."""
         return [replace(message) for message in self._queue(queue).messages]
 
-    def earliest(self, queue: str) -> int | None:
-        """Return when the first message of a queue can be received, in epoch milliseconds; None when it is empty."""
+    def first_visible_at(self, queue: str) -> int | None:
+        """Return when the first message of a queue can be received, in epoch milliseconds; None for an empty queue."""
         return min((message.visible_at for message in self._queue(queue).messages), default=None)
 
     def shuffle(self, queue: str, rng: random.Random) -> None:
-        """Bring a queue's messages into another order."""
+        """Bring the messages of a queue into a random order."""
         rng.shuffle(self._queue(queue).messages)
 
-    def hold(self, queue: str, message_id: str, seconds: float) -> None:
-        """Make a message visible in `seconds` from now, whoever has received it."""
+    def make_visible_in(self, queue: str, message_id: str, seconds: float) -> None:
+        """Make a message visible in `seconds` from now, without its receipt handle."""
         for message in self._queue(queue).messages:
             if message.message_id == message_id:
                 message.visible_at = self._clock.now() + round(seconds * 1000)
 
-    def take(self, queue: str, message_id: str, *, visibility: int) -> Received:
-        """Receive one message, whether it is visible or not.
+    def receive_one(self, queue: str, message_id: str, *, visibility: int) -> ReceivedMessage:
+        """Receive one message, hidden or visible.
 
         Raises:
-            Refused: It is not in the queue.
+            Refused: The message is not in the queue.
         """
         for message in self._queue(queue).messages:
             if message.message_id == message_id:
-                return _received(message, self._clock.now(), visibility)
+                return _receive(queue, message, self._clock.now(), visibility)
         raise Refused(f"queue {queue!r} has no message {message_id!r}")
 
-    def discard(self, queue: str, message_id: str) -> None:
-        """Delete a message, whoever has received it."""
-        held = self._queue(queue)
-        held.messages = [message for message in held.messages if message.message_id != message_id]
+    def delete_one(self, queue: str, message_id: str) -> None:
+        """Delete a message without its receipt handle."""
+        stored_queue = self._queue(queue)
+        stored_queue.messages = [message for message in stored_queue.messages if message.message_id != message_id]
 
-    def bury(self, queue: str, message_id: str) -> None:
-        """Move a message to its queue's dead-letter queue, as after its last receive, whoever has received it."""
-        held = self._queue(queue)
-        for message in held.messages:
-            if message.message_id == message_id and held.dead_letter is not None:
-                self._bury(held.dead_letter, message, queue)
-                self.discard(queue, message_id)
+    def to_dead_letter_queue(self, queue: str, message_id: str) -> None:
+        """Move a message to its queue's dead-letter queue, as SQS does after the last receive."""
+        stored_queue = self._queue(queue)
+        for message in stored_queue.messages:
+            if message.message_id == message_id and stored_queue.dead_letter is not None:
+                self._add_dead_letter(stored_queue.dead_letter, message, queue)
+                self.delete_one(queue, message_id)
 
-    def redrive(self, dead_letter: str, *, rate: int | None = None) -> None:  # noqa: ARG002 - here it is instant
-        """Move what can be received from a dead-letter queue back, as SQS's `StartMessageMoveTask` does.
+    def redrive(self, dead_letter: str, *, rate: int | None = None) -> None:  # noqa: ARG002 - all messages move at once
+        """Move the visible messages of a dead-letter queue back, as SQS's `StartMessageMoveTask` does.
 
-        Each message has a new id and send time and counts its receives from zero.
+        A moved message has a new id and send time, and its receives are counted from zero.
 
         Raises:
-            Refused: A message was sent there by hand, so that nothing tells where it belongs.
+            Refused: A message was sent to the dead-letter queue directly, so its source queue is unknown.
         """
-        held, now = self._queue(dead_letter), self._clock.now()
-        moving = [message for message in held.messages if message.visible_at <= now]
+        stored_queue, now = self._queue(dead_letter), self._clock.now()
+        moving = [message for message in stored_queue.messages if message.visible_at <= now]
         if any(message.source is None for message in moving):
             raise Refused("CouldNotDetermineMessageSource: a message was sent to the dead-letter queue directly")
-        held.messages = [message for message in held.messages if message not in moving]
+        stored_queue.messages = [message for message in stored_queue.messages if message not in moving]
         for message in moving:
-            fresh = Stored(new_id(self._rng), message.body, now, now, message.group)
-            self._queue(str(message.source)).messages.append(fresh)
-            self.stored(str(message.source), fresh)
+            moved = StoredMessage(new_id(self._rng), message.body, now, now, message.group)
+            self._queue(str(message.source)).messages.append(moved)
+            self.on_stored(str(message.source), moved)
 
     def purge(self, queue: str) -> None:
-        """Delete everything in a queue."""
+        """Delete all messages of a queue."""
         self._queue(queue).messages.clear()
 
     def _queue(self, name: str) -> _Queue:
+        """Return a queue, after deleting its messages whose retention is over."""
         if name not in self._queues:
             raise Refused(f"queue {name!r} does not exist")
         queue, now = self._queues[name], self._clock.now()
         queue.messages = [message for message in queue.messages if now - message.sent_at < queue.retention_ms]
         return queue
 
-    def _take(self, name: str, limit: int, visibility: int) -> list[Received]:
+    def _receive_visible(self, name: str, limit: int, visibility: int) -> list[ReceivedMessage]:
         queue, now = self._queue(name), self._clock.now()
-        kept: list[Stored] = []
-        taken: list[Received] = []
+        kept: list[StoredMessage] = []
+        received: list[ReceivedMessage] = []
         for message in queue.messages:
-            if message.visible_at > now or len(taken) == limit:
+            if message.visible_at > now or len(received) == limit:
                 kept.append(message)
             elif queue.dead_letter is not None and message.receives >= queue.max_receives:
-                # The redrive policy acts on the receive that would be one too many.
-                self._bury(queue.dead_letter, message, name)
+                # SQS moves a message at the first receive above the limit, and does not return it to the receiver.
+                self._add_dead_letter(queue.dead_letter, message, name)
             else:
                 kept.append(message)
-                taken.append(_received(message, now, visibility))
+                received.append(_receive(name, message, now, visibility))
         queue.messages = kept
-        return taken
+        return received
 
-    def _bury(self, dead_letter: str, message: Stored, source: str) -> None:
+    def _add_dead_letter(self, dead_letter: str, message: StoredMessage, source: str) -> None:
         moved = replace(message, receipt=None, source=source, visible_at=self._clock.now())
         self._queue(dead_letter).messages.append(moved)
 
 
-def _never_late() -> float:
+def _no_extra_delay() -> float:
     return 0.0
 
 
-def _unheard(_queue: str, _message: Stored) -> None:
-    pass
+def _ignore(_queue: str, _message: StoredMessage) -> None:
+    """Do nothing: the default of `MemoryQueues.on_stored`."""
 
 
-def _received(message: Stored, now: int, visibility: int) -> Received:
+def _receive(queue: str, message: StoredMessage, now: int, visibility: int) -> ReceivedMessage:
+    """Count a receive of a message and hide the message; returns the message for the receiver."""
     message.receives += 1
     message.received_at = now
     message.visible_at = now + visibility * 1000
     message.receipt = f"{message.message_id}/{message.receives}"
     if message.first_received_at is None:
         message.first_received_at = now
-    return Received(
+    return ReceivedMessage(
+        queue=queue,
         message_id=message.message_id,
         receipt=message.receipt,
         body=message.body,
@@ -275,7 +286,7 @@ def _received(message: Stored, now: int, visibility: int) -> Received:
     )
 
 
-def _check(message: Outgoing) -> None:
+def _check_message(message: OutgoingMessage) -> None:
     size = len(message.body.encode())
     if not 0 < size <= LARGEST_MESSAGE:
         raise Refused(f"a message of {size} bytes is out of range: 1 to {LARGEST_MESSAGE}")

@@ -1,1 +1,1 @@
-"""One function per thing an operator does. Each takes a client and returns data."""
+"""The actions of an operator, one function for each. Every function takes a client and returns data."""

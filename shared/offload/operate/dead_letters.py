@@ -1,20 +1,22 @@
-"""The dead-letter queues: what lies there and why."""
+"""The dead-letter queues: their messages, and the reason why each message is there."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from offload.core.fingerprint import fingerprint
-from offload.core.jobs import Job
+from offload.core.jobs.fingerprint import fingerprint
+from offload.core.jobs.job import Job
 from offload.core.manifest import dead_letter_name
-from offload.core.messages import job_id_of
+from offload.core.messages.message import job_id_for
+from offload.core.ports import MOST_ENTRIES
 
 if TYPE_CHECKING:
     from offload.client import Client
 
-_PEEK = 20
-"""Seconds a message stays hidden while it is looked at, in case the one who looks dies; afterwards it is put back."""
+_HIDE = 20
+"""Seconds that a received message stays hidden. It is made visible again as soon as the list is complete, so this time
+counts only when the program dies before."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,11 +26,11 @@ class DeadLetter:
     Attributes:
         task: Task name.
         lane: Priority lane.
-        job_id: The job it belongs to.
+        job_id: Id of the message's job.
         message_id: SQS message id.
-        sent_at: When it was first sent, epoch milliseconds.
+        sent_at: When the message was first sent, epoch milliseconds.
         body: The message as it was sent.
-        job: The job's record; None when there is none.
+        job: The job; None when it has no record.
     """
 
     task: str
@@ -41,12 +43,12 @@ class DeadLetter:
 
     @property
     def fingerprint(self) -> str:
-        """The kind of its error; empty when there is no record of one."""
+        """The fingerprint of the job's error, equal for errors of the same kind; empty when no error is recorded."""
         return fingerprint(self.job.error) if self.job is not None and self.job.error is not None else ""
 
     @property
     def reason(self) -> str:
-        """Why it is there, in a line."""
+        """Why the message is in the dead-letter queue, in one line."""
         if self.job is None:
             return "no job record: the queue's receives were exhausted before any worker could record it"
         if self.job.error is None:
@@ -55,64 +57,66 @@ class DeadLetter:
 
 
 def list_dead_letters(client: Client, task: str, *, limit: int = 10) -> list[DeadLetter]:
-    """Look at a task's dead letters without taking them.
+    """Return a task's dead letters and leave them in their queues.
 
-    SQS has no way to look without receiving, so each message is hidden for a moment and put back; a dead-letter queue
-    has no redrive policy of its own, so the receives count for nothing. SQS returns a sample, not an order.
+    SQS shows a message only to a receiver, so each message is hidden for a moment and then made visible again. The
+    receives have no effect, because a dead-letter queue has no dead-letter queue of its own. SQS returns messages in no
+    order, and not always all of them.
 
     Args:
         client: The stack.
         task: Task name.
-        limit: Most messages looked at.
+        limit: The largest number of messages to return.
 
     Raises:
-        UnknownTask: Not deployed.
+        UnknownTask: The task is not deployed.
     """
-    letters: list[DeadLetter] = []
+    dead_letters: list[DeadLetter] = []
     for lane in client.manifest.lanes(task):
         queue = dead_letter_name(client.manifest.stack, task, lane)
-        seen: dict[str, str] = {}
+        receipts: dict[str, str] = {}
         try:
-            while len(letters) < limit:
-                batch = client.queues.receive(queue, limit=min(10, limit - len(letters)), visibility=_PEEK)
-                fresh = [message for message in batch if message.message_id not in seen]
-                seen |= {message.message_id: message.receipt for message in batch}
-                if not fresh:
+            while len(dead_letters) < limit:
+                most = min(MOST_ENTRIES, limit - len(dead_letters))
+                batch = client.queues.receive(queue, limit=most, visibility=_HIDE)
+                new = [message for message in batch if message.message_id not in receipts]
+                receipts |= {message.message_id: message.receipt for message in batch}
+                if not new:
                     break
-                for message in fresh:
-                    job_id = job_id_of(message.body) or message.message_id
-                    item = client.store.get(job_id)
-                    job = Job.read(item) if item is not None and "state" in item else None
-                    letters.append(
+                for message in new:
+                    job_id = job_id_for(message)
+                    record = client.store.get(job_id)
+                    job = Job.read(record) if record is not None and "state" in record else None
+                    dead_letters.append(
                         DeadLetter(task, lane, job_id, message.message_id, message.sent_at, message.body, job)
                     )
         finally:
-            for receipt in seen.values():
+            for receipt in receipts.values():
                 client.queues.change_visibility(queue, receipt, 0)
-    return letters
+    return dead_letters
 
 
 def purge(client: Client, task: str) -> int:
-    """Delete all of a task's dead letters for good; their jobs' records stay.
+    """Delete all dead letters of a task for good; the records of their jobs stay.
 
     Returns:
-        How many there were, approximately.
+        The approximate number of deleted messages.
 
     Raises:
-        UnknownTask: Not deployed.
+        UnknownTask: The task is not deployed.
     """
-    gone = 0
+    deleted = 0
     for lane in client.manifest.lanes(task):
         queue = dead_letter_name(client.manifest.stack, task, lane)
         counts = client.queues.counts(queue)
-        gone += counts.visible + counts.in_flight
+        deleted += counts.visible + counts.in_flight
         client.queues.purge(queue)
-    return gone
+    return deleted
 
 
-def find_dead_letter(client: Client, task: str, message_or_job: str, *, among: int = 1000) -> DeadLetter | None:
-    """Return one dead letter by its job's or its message's id, if it is among the first `among`."""
-    for letter in list_dead_letters(client, task, limit=among):
-        if message_or_job in (letter.job_id, letter.message_id):
-            return letter
+def find_dead_letter(client: Client, task: str, wanted_id: str, *, among: int = 1000) -> DeadLetter | None:
+    """Return the dead letter with this job id or message id; None when the first `among` dead letters lack it."""
+    for dead_letter in list_dead_letters(client, task, limit=among):
+        if wanted_id in (dead_letter.job_id, dead_letter.message_id):
+            return dead_letter
     return None

@@ -6,45 +6,48 @@ import heapq
 from typing import TYPE_CHECKING
 
 from offload.core.errors import DefinitionError
-from offload.core.jobs import INDEXED, Job, State, index_keys
+from offload.core.jobs.job import Job
+from offload.core.jobs.record import INDEXED, index_keys
 
 if TYPE_CHECKING:
     from offload.client import Client
+    from offload.core.jobs.state import State
 
 
 def list_jobs(client: Client, *, task: str | None = None, state: State | None = None, limit: int = 50) -> list[Job]:
     """Return the jobs that need attention, newest first.
 
-    Jobs are listed in the states FAILED, RETRYING and SCHEDULED. A job that simply succeeds is in no index, which is
-    what keeps it at three write units; look it up by its id.
+    These are the jobs in the states FAILED, RETRYING and SCHEDULED. A job that starts at once and succeeds is never in
+    the index, so that it costs no more than three write units. Read such a job by its id.
 
     Args:
         client: The stack.
-        task: Only this task's.
-        state: Only this state's.
-        limit: Most jobs returned. The requests are four per task and state, whatever the number of jobs.
+        task: Name of a task, for its jobs alone; None for the jobs of all tasks.
+        state: A state, for the jobs in this state alone; None for all indexed states.
+        limit: The largest number of jobs to return. It takes four requests for each task and state, however many jobs
+            there are.
 
     Raises:
-        UnknownTask: Not deployed.
-        DefinitionError: The state is not listed.
+        UnknownTask: The task is not deployed.
+        DefinitionError: The state is not indexed.
     """
     if state is not None and state not in INDEXED:
-        listed = ", ".join(INDEXED)
+        indexed = ", ".join(INDEXED)
         raise DefinitionError(
-            f"state={state.value}: only {listed} are indexed, so that a job that succeeds costs no index write. "
+            f"state={state.value}: only {indexed} are indexed, so that a job that succeeds costs no index write. "
             "Use `offload jobs show ID` for one job and `offload queues list` for how many wait and run"
         )
     if task is not None:
-        client.manifest.lanes(task)
+        client.manifest.lanes(task)  # raises `UnknownTask`
     tasks = [task] if task is not None else sorted(client.manifest.tasks)
     states = [state] if state is not None else list(INDEXED)
-    found = (
-        item
+    records = (
+        record
         for name in tasks
-        for wanted in states
-        for key in index_keys(name, wanted)
-        for item in client.store.find(key, limit=limit)
+        for indexed_state in states
+        for partition in index_keys(name, indexed_state)
+        for record in client.store.find(partition, limit=limit)
     )
-    # By the last change: a scheduled job's place in its own partition is its start, which lies in the future.
-    newest = heapq.nlargest(limit, found, key=lambda item: int(item.get("updated_at", 0)))
-    return [Job.read(item) for item in newest]
+    # Sorted by the last change, because `idx_at` of a scheduled job is its start time, which lies in the future.
+    newest = heapq.nlargest(limit, records, key=lambda record: int(record.get("updated_at", 0)))
+    return [Job.read(record) for record in newest]

@@ -1,4 +1,4 @@
-"""What waits, runs and lies dead in each queue."""
+"""The numbers of waiting, running and dead messages of each queue."""
 
 from __future__ import annotations
 
@@ -13,15 +13,15 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class QueueState:
-    """A lane's queue. Numbers are SQS's approximations.
+    """The queue of one lane. The numbers are approximations by SQS.
 
     Attributes:
         task: Task name.
         lane: Priority lane.
         queue: Name of the queue.
-        waiting: Messages ready to be received.
-        in_flight: Messages a worker holds, or that wait for their next attempt.
-        delayed: Messages not due yet.
+        waiting: Messages that can be received.
+        in_flight: Messages that a worker has received, and messages that wait for their next attempt.
+        delayed: Messages that are not due yet.
         dead: Messages in the dead-letter queue.
     """
 
@@ -35,10 +35,10 @@ class QueueState:
 
 
 def list_queues(client: Client, task: str | None = None) -> list[QueueState]:
-    """Return the state of every queue, or of one task's; two requests a queue.
+    """Return the state of every queue, or of one task's queues. It takes two requests for each queue.
 
     Raises:
-        UnknownTask: Not deployed.
+        UnknownTask: The task is not deployed.
     """
     tasks = [task] if task is not None else sorted(client.manifest.tasks)
     states = []

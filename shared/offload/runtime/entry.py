@@ -1,6 +1,6 @@
 """The Lambda entry point of every task: `offload.runtime.entry.handler`.
 
-Environment: `OFFLOAD_TASK` (name), `OFFLOAD_MANIFEST` (see `core.manifest`), `OFFLOAD_MAX_RECEIVES`. Everything is
+Environment: `OFFLOAD_TASK` (name), `OFFLOAD_MANIFEST` (see `core/manifest.py`), `OFFLOAD_MAX_RECEIVES`. Everything is
 built during Lambda's init phase, which has a full CPU whatever the memory setting.
 """
 
@@ -13,10 +13,11 @@ from offload.aws import signed
 from offload.aws.blobs import S3Blobs
 from offload.aws.queues import SqsQueues
 from offload.aws.table import JobTable
-from offload.core import producing
-from offload.core.clock import SystemClock, system_random
+from offload.core.clock import SystemClock
+from offload.core.enqueueing import producer
+from offload.core.ids import system_random
 from offload.core.manifest import Manifest
-from offload.core.registry import load_task
+from offload.core.tasks.registry import load_task
 from offload.runtime.telemetry import Telemetry
 from offload.runtime.worker import Worker
 
@@ -31,7 +32,7 @@ def build() -> Worker:
     task = load_task(os.environ["OFFLOAD_TASK"], Path(os.environ.get("LAMBDA_TASK_ROOT", ".")))
     if task.is_async:
         import asyncio  # noqa: F401 - now rather than at the first job; `powertools` keeps it away from all others
-    producing.build_with(lambda: _producer(manifest, store, queues, blobs))
+    producer.build_with(lambda: _producer(manifest, store, queues, blobs))
     return Worker(
         task,
         store=store,
@@ -39,12 +40,12 @@ def build() -> Worker:
         blobs=blobs,
         clock=clock,
         rng=rng,
-        telemetry=Telemetry(task.name),
         max_receives=int(os.environ["OFFLOAD_MAX_RECEIVES"]),
+        hooks=[Telemetry(task.name)],
     )
 
 
-def _producer(manifest: Manifest, store: JobTable, queues: SqsQueues, blobs: S3Blobs) -> producing.Producer:
+def _producer(manifest: Manifest, store: JobTable, queues: SqsQueues, blobs: S3Blobs) -> producer.Producer:
     from offload.aws.timers import SchedulerTimers  # only a task that enqueues others pays for these
     from offload.client.client import Client
 

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from offload.core.clock import new_id
 from offload.core.errors import Unavailable
-from offload.runtime.powertools import IdempotencyConfig
+from offload.core.ids import new_id
 
 if TYPE_CHECKING:
     import random
@@ -17,7 +16,7 @@ if TYPE_CHECKING:
 _Answer = TypeVar("_Answer")
 
 SPARE_MS = 2_000
-"""Time kept free at the end of an invocation, to hand back what is left of its batch and to answer."""
+"""Time kept free at the end of an invocation, to return what is left of its batch and to answer."""
 
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.1, 5.0
 
@@ -26,45 +25,51 @@ class Invocation:
     """One invocation of the worker.
 
     Attributes:
-        config: Powertools' configuration, which holds the Lambda context.
+        context: The Lambda context.
         ran: True once a job of it has started.
         rng: Source of its draws.
     """
 
     def __init__(self, context: Any, *, clock: Clock, rng: random.Random) -> None:
         """Begin; the time left is the Lambda context's."""
-        self.config = IdempotencyConfig()
-        self.config.register_lambda_context(context)
+        self.context = context
         self.ran = False
         self.rng = rng
-        self._context, self._clock = context, clock
+        self._clock = clock
         self._had_ms = self.remaining_ms
-        self._tokens: dict[str, str] = {}
+        self._leases: dict[str, str] = {}
 
     @property
     def remaining_ms(self) -> int:
         """Milliseconds left."""
-        return int(self._context.get_remaining_time_in_millis())
+        return int(self.context.get_remaining_time_in_millis())
 
-    def token(self, message_id: str) -> str:
-        """Return a message's lease token: the same when it is met again after its batch, to know its own claim by."""
-        token = self._tokens.get(message_id)
-        if token is None:
-            token = self._tokens[message_id] = new_id(self.rng)
-        return token
+    def lease_for(self, message_id: str) -> str:
+        """Return the lease token that a message's job is claimed with.
+
+        It is the same when the message is handled again in a later pass, so that the worker recognises its own claim.
+        """
+        lease = self._leases.get(message_id)
+        if lease is None:
+            lease = self._leases[message_id] = new_id(self.rng)
+        return lease
+
+    def has_time_for(self, soft_limit: float) -> bool:
+        """Tell whether a job with this soft limit, in seconds, may start now."""
+        return self.remaining_ms >= self.needed_ms(soft_limit)
 
     def needed_ms(self, soft_limit: float) -> float:
-        """Return the milliseconds a job needs to start, given its soft limit in seconds."""
+        """Return the milliseconds that a job with this soft limit, in seconds, needs to start."""
         needed = soft_limit * 1000
-        # The first one starts although a cold start has left less than its limit, or none ever would; but not when the
-        # invocation has lost time since, such as on a table that did not answer.
+        # A cold start may leave the first job less than its limit, and it starts all the same, or none ever would. But
+        # it does not start when the invocation has lost time since, such as on a table that did not answer.
         return needed if self.ran else min(needed, self._had_ms * 0.9)
 
-    def insist(self, request: Callable[[], _Answer], *, spare_ms: float = SPARE_MS) -> _Answer:
+    def repeat_until_answered(self, request: Callable[[], _Answer], *, spare_ms: float = SPARE_MS) -> _Answer:
         """Make a request, and again while it is `Unavailable`, with backoff and full jitter.
 
         Args:
-            request: Makes it; when an answer was lost, the next try must recognise what the one before has done.
+            request: Makes it. When an answer is lost, the next try must recognise what the one before has done.
             spare_ms: Give up when no more than this would be left of the invocation.
 
         Raises:

@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from offload.core.durations import text
-from offload.core.errors import SoftTimeLimitExceeded
+from offload.core.tasks.control import SoftTimeLimitExceeded
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine, Generator, Iterator
@@ -21,8 +21,8 @@ if TYPE_CHECKING:
 def soft_limit(seconds: float) -> Iterator[None]:
     """Raise `SoftTimeLimitExceeded` in the block after `seconds`.
 
-    A timer signal interrupts even a blocking call; it exists only in the main thread, which is where Lambda runs a
-    handler. Elsewhere the block runs unlimited but for the hard limit.
+    A timer signal interrupts even a blocking call. Signals reach only the main thread, which is where Lambda runs a
+    handler. In another thread the block meets only the hard limit.
     """
     if threading.current_thread() is not threading.main_thread():
         yield
@@ -43,29 +43,29 @@ def soft_limit(seconds: float) -> Iterator[None]:
 def run_async(make: Callable[[], Coroutine[Any, Any, Any]], seconds: float) -> Any:
     """Run a coroutine function in a loop of its own and raise `SoftTimeLimitExceeded` inside it at the limit.
 
-    The timer signal of `soft_limit` would surface in the event loop, not in the coroutine; here it is thrown into the
-    coroutine where it waits. One that computes without waiting meets only the hard limit.
+    The exception of a timer signal would be raised in the event loop, not in the coroutine. So the exception is thrown
+    into the coroutine where it waits. A coroutine that computes without waiting meets only the hard limit.
     """
     import asyncio  # only async tasks pay for it
 
     async def limited() -> Any:
-        running = asyncio.current_task()
-        assert running is not None  # this is a coroutine
-        limits: list[SoftTimeLimitExceeded] = []
+        task = asyncio.current_task()
+        assert task is not None  # this is a coroutine
+        reached: list[SoftTimeLimitExceeded] = []
 
-        def reach() -> None:
-            limits.append(SoftTimeLimitExceeded(f"the job ran into its soft limit of {text(seconds)}"))
-            running.cancel()  # wakes the task wherever it waits
+        def reach_limit() -> None:
+            reached.append(SoftTimeLimitExceeded(f"the job ran into its soft limit of {text(seconds)}"))
+            task.cancel()  # wakes the task wherever it waits
 
-        def instead(cancelled: BaseException) -> BaseException:
-            if not limits:
+        def limit_or(cancelled: BaseException) -> BaseException:
+            if not reached:
                 return cancelled
-            running.uncancel()
-            return limits.pop()
+            task.uncancel()
+            return reached.pop()
 
-        timer = asyncio.get_running_loop().call_later(seconds, reach)
+        timer = asyncio.get_running_loop().call_later(seconds, reach_limit)
         try:
-            return await _steered(make(), asyncio.CancelledError, instead)
+            return await _with_exceptions_replaced(make(), asyncio.CancelledError, limit_or)
         finally:
             timer.cancel()
 
@@ -73,10 +73,10 @@ def run_async(make: Callable[[], Coroutine[Any, Any, Any]], seconds: float) -> A
 
 
 @types.coroutine
-def _steered(
-    coroutine: Coroutine[Any, Any, Any], caught: type[BaseException], instead: Callable[[BaseException], BaseException]
+def _with_exceptions_replaced(
+    coroutine: Coroutine[Any, Any, Any], caught: type[BaseException], replace: Callable[[BaseException], BaseException]
 ) -> Generator[Any, Any, Any]:
-    """Run a coroutine step by step and throw something else into it than the loop does."""
+    """Run a coroutine step by step; when the event loop throws a `caught` into it, throw `replace` of that instead."""
     thrown: BaseException | None = None
     while True:
         try:
@@ -87,11 +87,11 @@ def _steered(
         try:
             yield awaited
         except caught as error:
-            thrown = instead(error)
+            thrown = replace(error)
 
 
 class Usage:
-    """Resource use from its creation on."""
+    """Measures what a run uses, from the creation of this object on."""
 
     def __init__(self) -> None:
         """Start the clocks."""

@@ -1,12 +1,14 @@
 """The parts of Powertools the worker stands on, loaded without what they would bring along.
 
-Three of its imports cost more CPU at every cold start than the rest of it together, for things no worker uses. Each is
-kept away only while the module that asks for it is loaded; whoever imports it afterwards gets the real one, whole.
+Three imports of Powertools cost more processor time at every cold start than all its others, and no worker uses what
+they load. Each is kept away only while the module is loaded that asks for it. Whoever imports it afterwards gets the
+real module.
 
 - `utilities.idempotency` imports its DynamoDB layer, and with it boto3 (150 ms), as soon as any of its modules is
-  loaded; the job record is our idempotency record. The package stands in without having run its `__init__`.
+  loaded. The worker needs no such layer, since the job record is its idempotency record. So the package is loaded
+  without running its `__init__`.
 - `utilities.batch` loads the pydantic models of every AWS event (a fifth of our import) to name four of them in an
-  annotation, if it finds pydantic loaded. It is to find none: a placeholder of its own takes their place.
+  annotation, but only if pydantic is loaded. While `batch` is loaded, pydantic is hidden from it.
 - `utilities.batch` imports asyncio (a twentieth) for its asynchronous processor, which gets it when it asks.
 """
 
@@ -19,7 +21,7 @@ from importlib.util import find_spec, module_from_spec
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
-from aws_lambda_powertools.logging import Logger
+from aws_lambda_powertools.logging.formatter import LambdaPowertoolsFormatter
 from aws_lambda_powertools.metrics import Metrics, MetricUnit
 
 if TYPE_CHECKING:
@@ -78,7 +80,7 @@ __all__ = [
     "IdempotencyHandler",
     "IdempotencyItemAlreadyExistsError",
     "IdempotencyPersistenceLayerError",
-    "Logger",
+    "LambdaPowertoolsFormatter",
     "MetricUnit",
     "Metrics",
     "process_partial_response",

@@ -1,59 +1,65 @@
-"""The worker: one invocation, one batch of messages, each ended, handed back or on its way to the DLQ."""
+"""The worker: what happens to each message of an invocation.
+
+`Worker._process` is the whole way of a message, step by step. Every decision on it is a pure function of
+`offload.core`. The steps that speak to the job table are in `claims`, `runs` and `run_ends`; `message_returns`
+acknowledges the message or returns it. How each step can come out is listed in `outcomes`.
+"""
 
 from __future__ import annotations
 
-import json
-from contextlib import suppress
-from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+import logging
+from typing import TYPE_CHECKING, Any, assert_never
 
-from offload.core import claiming, ending
-from offload.core import context as contexts
-from offload.core.delivery import Delivery
-from offload.core.errors import (
-    DefinitionError,
-    LeaseLost,
-    MessageError,
-    OffloadError,
-    PayloadError,
-    Refused,
-    Unavailable,
-    UnknownTask,
-)
-from offload.core.following import follow_up_id, follow_up_payload, followed, marked
-from offload.core.jobs import Item, State
-from offload.core.messages import Message, job_id_of
-from offload.core.producing import Options, Order, producer
+from offload.core.errors import MessageError, PayloadError, Refused, Unavailable, UnknownTask
+from offload.core.jobs import ending
+from offload.core.jobs.state import State
+from offload.core.messages.delivery import Delivery
+from offload.core.messages.message import Message, job_id_for
 from offload.core.writes import Conflict
-from offload.runtime.failures import explain
+from offload.runtime.batch import process_batch
+from offload.runtime.claims import Claims
+from offload.runtime.follow_ups import FollowUps
+from offload.runtime.idempotency import ClaimRunEnd
 from offload.runtime.invocation import Invocation
-from offload.runtime.limits import Usage, run_async, soft_limit
-from offload.runtime.persistence import Deferred, Died, HandedBack, JobRecord, Turn
-from offload.runtime.powertools import (
-    BatchProcessor,
-    EventType,
-    IdempotencyHandler,
-    IdempotencyPersistenceLayerError,
-    process_partial_response,
+from offload.runtime.limits import soft_limit
+from offload.runtime.message_returns import MessageReturns, log_service_error
+from offload.runtime.outcomes import (
+    Acknowledge,
+    BatchPass,
+    Disposition,
+    HasEnded,
+    HasFailed,
+    LeaveHidden,
+    NotNow,
+    Postponed,
+    Ready,
+    Replaced,
+    ReturnToQueue,
+    RunEnded,
+    RunOvertaken,
+    RunRetries,
+    ToDeadLetterQueue,
+    Unreadable,
 )
-from offload.runtime.returns import Receipt, Returns
-from offload.runtime.running import RunningJob
+from offload.runtime.payloads import read_payload
+from offload.runtime.rejections import Rejections
+from offload.runtime.reports import Reports
+from offload.runtime.run_ends import RunEnds
+from offload.runtime.runs import Runs
 
 if TYPE_CHECKING:
     import random
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
     from contextlib import AbstractContextManager
 
-    from aws_lambda_powertools.utilities.data_classes.sqs_event import SQSRecord
-
     from offload.core.clock import Clock
-    from offload.core.ports import Blobs, JobStore, Queues
-    from offload.core.tasks import Task
-    from offload.runtime.telemetry import Telemetry
+    from offload.core.hooks import Hooks
+    from offload.core.ports import Blobs, JobStore, Queues, ReceivedMessage
+    from offload.core.records import JobRecord, MessageLocation
+    from offload.core.tasks.task import AnyTask
+    from offload.runtime.outcomes import BatchAnswer, EndOutcome, NotClaimed, Run
 
-
-class _NotDone(Exception):
-    pass
+_log = logging.getLogger(__name__)
 
 
 class Worker:
@@ -66,303 +72,217 @@ class Worker:
         blobs: Large payloads and results.
         clock: Time.
         rng: Jitter and lease tokens.
-        telemetry: Log and metrics.
         max_receives: The queues' `maxReceiveCount`.
+        hooks: Hooks of this worker alone, called before the registered ones.
     """
+
+    limit: Callable[[float], AbstractContextManager[Any]] = staticmethod(soft_limit)
+    """What raises `SoftTimeLimitExceeded` in a run; a simulation has other clocks."""
 
     def __init__(
         self,
-        task: Task[Any, Any],
+        task: AnyTask[Any, Any],
         *,
         store: JobStore,
         queues: Queues,
         blobs: Blobs,
         clock: Clock,
         rng: random.Random,
-        telemetry: Telemetry,
         max_receives: int,
+        hooks: Sequence[Hooks] = (),
     ) -> None:
-        """Keep the ports; nothing is called before the first invocation."""
+        """Keep the ports; nothing is requested before the first invocation."""
         self._task, self._store, self._blobs = task, store, blobs
-        self._clock, self._rng, self._telemetry = clock, rng, telemetry
-        self._returns = Returns(queues, clock=clock, rng=rng, telemetry=telemetry, max_receives=max_receives)
+        self._clock, self._rng = clock, rng
+        self._claims = Claims(task.settings, store, clock)
+        self._runs = Runs(task, store, blobs, clock, hooks, self.limit)
+        self._run_ends = RunEnds(task.settings, store, clock)
+        self._rejections = Rejections(task.settings, store, clock)
+        self._follow_ups = FollowUps(store)
+        self._returns = MessageReturns(queues, clock, rng, max_receives)
+        self._reports = Reports(task.name, hooks)
+        self._reports.process_started()
 
-    soft_limit: Callable[[float], AbstractContextManager[Any]] = staticmethod(soft_limit)
-    """What raises `SoftTimeLimitExceeded` in a run; a simulation has other clocks."""
-
-    def __call__(self, event: dict[str, Any], context: Any) -> dict[str, Any]:
+    def __call__(self, event: dict[str, Any], lambda_context: Any) -> dict[str, Any]:
         """Handle one batch and report the messages that are not done.
 
         Returns:
             The partial batch response: `{"batchItemFailures": [{"itemIdentifier": message_id}, ...]}`.
         """
-        batch = _Batch(self._handle, Invocation(context, clock=self._clock, rng=self._rng))
+        invocation = Invocation(lambda_context, clock=self._clock, rng=self._rng)
         try:
-            response = process_partial_response(
-                event=event, record_handler=batch.handle, processor=batch, context=context
+            return process_batch(
+                event,
+                lambda_context,
+                lambda received, batch_pass: self._handle(received, invocation, batch_pass),
+                self.report_defect,
             )
-            return dict(response)
         finally:
-            self._telemetry.flush()
+            self._reports.invocation_ended()
 
-    def _handle(self, record: SQSRecord, invocation: Invocation, turn: Turn) -> bool:
-        """Handle one message; True means done, False means handed back. Raises `Deferred` for after the batch."""
-        self._telemetry.begin(record.message_id)
+    def _handle(
+        self, received: ReceivedMessage, invocation: Invocation, batch_pass: BatchPass
+    ) -> BatchAnswer | Postponed:
+        """Handle one message, whatever a service does."""
         try:
-            receipt = Receipt.read(record)
-            try:
-                return self._decide(receipt, invocation, turn)
-            except (Unavailable, Refused) as trouble:
-                return self._returns.after_trouble(receipt, trouble)
-        except Deferred:
-            raise
-        except Exception as fault:
-            # A fault of our own, which the batch processor would only count: the message comes back by itself.
-            self._telemetry.fault(fault)
-            raise
-        finally:
-            self._telemetry.end()
+            disposition = self._process(received, invocation, batch_pass)
+        except (Unavailable, Refused) as error:
+            log_service_error(error, job_id_for(received), received.message_id)
+            disposition = self._returns.after_service_error(received, error)
+        return self._returns.carry_out(disposition, received)
 
-    def _decide(self, receipt: Receipt, invocation: Invocation, turn: Turn) -> bool:
-        job_id = job_id_of(receipt.body) or receipt.message_id
-        token = invocation.token(receipt.message_id)
-        self._telemetry.job(job_id)
-        message = Message(payload=None)
-        try:
-            message = Message.decode(receipt.body)
-            self._check(message)
-        except (MessageError, UnknownTask) as wrong:
-            return self._reject(self._delivery(receipt, job_id, message, token), receipt, wrong, readable=False)
-        delivery = self._delivery(receipt, job_id, message, token)
-        if message.expires_at is not None and self._clock.now() >= message.expires_at and self._expire(delivery):
-            return True
-        record = JobRecord(
-            delivery,
-            self._task,
-            store=self._store,
-            blobs=self._blobs,
-            clock=self._clock,
-            invocation=invocation,
-            turn=turn,
-            parked={"queue": receipt.queue, "receipt": receipt.handle},
-        )
-        if invocation.remaining_ms < invocation.needed_ms(self._task.settings.soft_limit):
-            if turn > Turn.FIRST:
-                record.give_back()
-            self._telemetry.handed_back("not enough time left in this invocation")
-            return self._returns.later(receipt, 0)
-        try:
-            arguments = self._task.signature.read(self._payload(message))
-        except PayloadError as wrong:
-            return self._reject(delivery, receipt, wrong, readable=True)
-        if self._returns.nears_its_end(receipt) and self._starts(delivery) and self._returns.renew(receipt):
-            self._telemetry.handed_back("few receives were left: renewed before its run")
-            return True
-        return self._run(delivery, receipt, record, arguments, invocation)
+    def report_defect(self, defect: Exception, message_id: str) -> None:
+        """Log a defect of this library; the message comes back by itself."""
+        _log.critical("the worker failed on a message", extra={"message_id": message_id}, exc_info=defect)
 
-    def _starts(self, delivery: Delivery) -> bool:
-        """Tell whether a delivery would start a run, as far as the table answers."""
-        try:
-            item = self._store.get(delivery.job_id)
-        except (Unavailable, Refused) as trouble:
-            self._telemetry.trouble(trouble)
-            return False
-        return claiming.startable(item, delivery, self._clock.now(), self._task.settings.retry.max_attempts)
-
-    def _check(self, message: Message) -> None:
-        message.check_hops()
-        if message.task not in (None, self._task.name):
-            raise UnknownTask(f"the message is for task {message.task!r}, but this queue serves {self._task.name!r}")
-
-    def _delivery(self, receipt: Receipt, job_id: str, message: Message, token: str) -> Delivery:
-        return Delivery(
-            task=self._task.name,
-            job_id=job_id,
-            message_id=receipt.message_id,
-            message=message,
-            sent_at=receipt.sent_at,
-            token=token,
-        )
-
-    def _payload(self, message: Message) -> dict[str, Any]:
-        if message.payload is not None:
-            return message.payload
-        assert message.payload_ref is not None  # the contract has one of the two
-        try:
-            payload = json.loads(self._blobs.get(message.payload_ref))
-        except Refused as gone:
-            raise PayloadError(f"payload_ref: {gone}") from gone
-        except (ValueError, RecursionError) as error:
-            raise PayloadError(f"payload_ref: the object is not JSON: {error}") from error
-        if not isinstance(payload, dict):
-            raise PayloadError("payload_ref: the object must hold a JSON object with the arguments by name")
-        return payload
-
-    def _run(
-        self,
-        delivery: Delivery,
-        receipt: Receipt,
-        record: JobRecord,
-        arguments: dict[str, Any],
-        invocation: Invocation,
-    ) -> bool:
-        handler = IdempotencyHandler(
-            function=self._call,
-            function_payload={"id": delivery.job_id},
-            config=invocation.config,
-            persistence_store=record,
-            function_args=(delivery, record, arguments, invocation),
-            function_kwargs={},
-        )
-        try:
-            handler.handle()
-        except IdempotencyPersistenceLayerError as wrapped:
-            return self._unrecorded(wrapped.__cause__, delivery, receipt, record)
-        except Exception:  # noqa: BLE001, S110 - the task's own error, in the record by now, which says what follows
-            pass
-        self._telemetry.ended(record, receipt.sent_at, self._clock.now())
-        if record.ended is State.RETRYING and record.due is not None:
-            return self._returns.later(receipt, (record.due - self._clock.now()) / 1000)
-        if record.ended is State.FAILED:
-            return self._bury(delivery, receipt, record.after, named=True)
-        self._follow(delivery, record.after)
-        return True
-
-    def _unrecorded(self, cause: BaseException | None, delivery: Delivery, receipt: Receipt, record: JobRecord) -> bool:
-        """What a claim or a finish that was not written means for the message."""
-        match cause:
-            case HandedBack(verdict=claiming.Wait() as wait):
-                self._telemetry.handed_back(wait.why)
-                return self._returns.later(receipt, (wait.until - self._clock.now()) / 1000)
-            case HandedBack():
-                if record.ended is not None:
-                    self._telemetry.ended(record, receipt.sent_at, self._clock.now())
-                return self._bury(delivery, receipt, record.after, named=True)
-            case LeaseLost():
-                # The winner's outcome stands; this message is its, or a copy that will find the job ended.
-                self._telemetry.handed_back("overtaken by another worker")
-                return False
-            case Deferred() | Unavailable() | Refused():
-                raise cause
-            case _:
-                raise Refused(f"the job's outcome could not be recorded: {cause!r}") from cause
-
-    def _call(self, delivery: Delivery, record: JobRecord, arguments: dict[str, Any], invocation: Invocation) -> None:
-        """Run the user's function and keep its result as JSON text."""
-        hard = invocation.remaining_ms / 1000
-        # Even a first job that started late gets its soft limit before the hard one.
-        soft = min(self._task.settings.soft_limit, hard - min(1.0, hard / 10))
-        until = self._clock.now() + int(soft * 1000)
-        job = RunningJob(delivery, record.item, store=self._store, clock=self._clock, until=until)
-        record.running = job
-        invocation.ran = True
-        usage = Usage()
-        token = contexts.enter(job)
-        self._telemetry.started(job.attempt)
-        try:
-            if self._task.is_async:
-                value = run_async(lambda: self._task.function(**arguments), soft)
-            else:
-                with self.soft_limit(soft):
-                    value = self._task.function(**arguments)
-            record.keep(self._task.signature.write_result(value))
-        except Exception:
-            raise
-        except BaseException as death:
-            raise Died(death) from death
-        finally:
-            contexts.leave(token)
-            record.extra = {"usage": usage.measure()}
-
-    def _follow(self, delivery: Delivery, item: Item) -> None:
-        """Enqueue the follow-up an ended record names, and note that in the record.
+    def _process(self, received: ReceivedMessage, invocation: Invocation, batch_pass: BatchPass) -> Disposition:
+        """Take one message through all its steps, and decide what becomes of it.
 
         Raises:
-            Unavailable: Not enqueued; the message comes back and this is tried again.
+            Unavailable: A service did not answer.
+            Refused: A service refused a request.
         """
-        target = item.get("follow_up")
-        if target is None:
-            return
-        try:
-            follow_up = replace(delivery.message, hops=delivery.message.hops + 1)
-            follow_up.check_hops()
-            options = Options(id=follow_up_id(item), tenant=item.get("tenant"))
-            order = Order(target, follow_up_payload(item), options, parent=delivery.job_id, hops=follow_up.hops)
-            producer().send(order)
-        except (MessageError, UnknownTask, DefinitionError, PayloadError) as wrong:
-            self._telemetry.trouble(wrong)  # it can never be enqueued; how the job itself ended stands
-        with suppress(Conflict):  # redriven meanwhile: that run names its own
-            self._store.apply(followed(item))
+        # 1. Decode: what breaks the contract, or is meant for another task, can never run.
+        delivery = self._decode(received, invocation)
+        if isinstance(delivery, Unreadable):
+            return self._after(self._rejections.reject_broken(*delivery), delivery.delivery, received)
 
-    def _expire(self, delivery: Delivery) -> bool:
+        # 2. Check whatever can be checked before an attempt is charged.
         try:
-            self._store.apply(ending.expire(delivery, self._clock.now()))
+            checked = self._check(delivery, received, invocation)
+        except (Unavailable, Refused):
+            self._release_unanswered(delivery, batch_pass)
+            raise
+        if not isinstance(checked, Ready):
+            self._release_unanswered(delivery, batch_pass)
+            return self._after(checked, delivery, received)
+
+        # 3, 4, 5. Claim the job, run its function, record the end: one after the other, by Powertools' idempotency.
+        steps = ClaimRunEnd(
+            claim=lambda: self._claims.claim(delivery, invocation, batch_pass),
+            run=lambda record: self._runs.run(delivery, record, checked.arguments, invocation),
+            end=lambda record, run: self._record_end(delivery, record, run, invocation, received),
+        )
+        outcome = steps.take(delivery.job_id, invocation.context)
+
+        # 6. Acknowledge the message, return it, or let it go to the dead-letter queue.
+        return self._after(outcome, delivery, received)
+
+    def _decode(self, received: ReceivedMessage, invocation: Invocation) -> Delivery | Unreadable:
+        """Read a message. When it cannot be read, the delivery has an empty message and the job's id."""
+        message, broken = Message(payload=None), None
+        try:
+            message = Message.decode(received.body)
+            message.check_hops()
+            if message.task not in (None, self._task.name):
+                raise UnknownTask(  # noqa: TRY301 - one of several things that break it
+                    f"the message is for task {message.task!r}, but this queue serves {self._task.name!r}"
+                )
+        except (MessageError, UnknownTask) as error:
+            broken = error
+        delivery = Delivery(
+            task=self._task.name,
+            job_id=job_id_for(received),
+            message_id=received.message_id,
+            message=message,
+            sent_at=received.sent_at,
+            lease=invocation.lease_for(received.message_id),
+        )
+        return delivery if broken is None else Unreadable(delivery, broken)
+
+    def _release_unanswered(self, delivery: Delivery, batch_pass: BatchPass) -> None:
+        """Release the claim that an earlier pass over the batch may have made although its answer was lost."""
+        if batch_pass is not BatchPass.FIRST:
+            self._claims.release(delivery)
+
+    def _check(
+        self, delivery: Delivery, received: ReceivedMessage, invocation: Invocation
+    ) -> Ready | HasEnded | HasFailed | NotNow | Replaced:
+        """Tell whether anything speaks against a run now."""
+        expired = self._end_if_expired(delivery)
+        if expired is not None:
+            return expired
+        if not invocation.has_time_for(self._task.settings.soft_limit):
+            return NotNow(self._clock.now(), "not enough time left in this invocation")
+        try:
+            arguments = self._task.signature.read(read_payload(delivery.message, self._blobs))
+        except PayloadError as misfit:
+            return self._rejections.reject_misfit(delivery, misfit)
+        return Replaced() if self._replace_before_run(delivery, received) else Ready(arguments)
+
+    def _end_if_expired(self, delivery: Delivery) -> HasEnded | None:
+        """End a job whose time was over before it started; None when it has time, or has started before."""
+        expires_at = delivery.message.expires_at
+        if expires_at is None or self._clock.now() < expires_at:
+            return None
+        try:
+            record = self._store.apply(ending.end_expired(delivery, self._clock.now()))
         except Conflict:
-            return False  # it has started before, or ended: the ordinary way decides
-        self._telemetry.note("job expired before it could start")
-        return True
+            return None  # it has started before, or ended: the claim decides
+        return HasEnded(record, recorded_now=True)
 
-    def _reject(self, delivery: Delivery, receipt: Receipt, wrong: OffloadError, *, readable: bool) -> bool:
-        now = self._clock.now()
+    def _replace_before_run(self, delivery: Delivery, received: ReceivedMessage) -> bool:
+        """Replace a message by a copy when its job would start a run in the message's last receives."""
+        if not self._returns.is_near_last_receive(received):
+            return False
         try:
-            write = ending.reject(delivery, explain(wrong), now, readable=readable)
-            item = self._store.apply(marked(write, self._task.settings))
-            self._telemetry.rejected(wrong)
-        except Conflict as conflict:
-            item = conflict.item or {}
-            state = State(item.get("state", State.FAILED))
-            if readable and state.terminal and state is not State.FAILED:
-                return True  # a late copy of a job that has ended well
-            if readable and state is State.RUNNING:
-                return self._returns.later(receipt, (item.get("lease_until", now) + 1000 - now) / 1000)
-            if state is not State.FAILED:
-                item = {}  # the record is another message's: nothing follows from this one
-            elif adopted := claiming.adoption(item, delivery):
-                with suppress(Conflict):  # it was redriven meanwhile
-                    self._store.apply(adopted)
-        return self._bury(delivery, receipt, item, named=False)
+            starts = self._claims.would_start(delivery)
+        except (Unavailable, Refused) as error:
+            log_service_error(error, delivery.job_id, delivery.message_id)
+            return False
+        return starts and self._returns.replace(received)
 
-    def _bury(self, delivery: Delivery, receipt: Receipt, item: Item, *, named: bool) -> bool:
+    def _record_end(
+        self, delivery: Delivery, record: JobRecord, run: Run, invocation: Invocation, received: ReceivedMessage
+    ) -> EndOutcome:
+        """Record the end of a run, and tell the hooks, whether that succeeds or not."""
+        message: MessageLocation = {"queue": received.queue, "receipt": received.receipt}
         try:
-            self._follow(delivery, item)
-        except (Unavailable, Refused) as trouble:
-            self._telemetry.trouble(trouble)
-            return self._returns.linger(receipt)
-        return self._returns.bury(receipt, named=named)
+            outcome = self._run_ends.write_end(delivery, record, run, invocation, message)
+        except Exception:
+            self._reports.run_ended(delivery, record, run, None)
+            raise
+        self._reports.run_ended(delivery, record, run, outcome)
+        return outcome
 
+    def _after(
+        self, outcome: NotClaimed | Replaced | EndOutcome, delivery: Delivery, received: ReceivedMessage
+    ) -> Disposition:
+        """Decide what becomes of a message whose job came out like this, and enqueue what follows the job's end."""
+        self._reports.job_came_out(outcome, delivery)
+        match outcome:
+            case Postponed():
+                return outcome
+            case NotNow(until, why):
+                return ReturnToQueue((until - self._clock.now()) / 1000, why)
+            case RunRetries(due):
+                return ReturnToQueue((due - self._clock.now()) / 1000, "its next attempt is due then")
+            case RunOvertaken():
+                # The other worker received this message or a copy of it. When this message is received again, the job
+                # has ended, and the message is dropped.
+                return LeaveHidden()
+            case Replaced():
+                return Acknowledge()
+            case HasFailed(record, _, must_name_job):
+                return self._let_go(record, delivery, received, must_name_job=must_name_job)
+            case RunEnded(State.FAILED, record):
+                return self._let_go(record, delivery, received, must_name_job=True)
+            case RunEnded(_, record) | HasEnded(record):
+                self._follow_ups.enqueue(delivery, record)
+                return Acknowledge()
+        assert_never(outcome)
 
-class _Batch(BatchProcessor):
-    """Powertools' batch processor with our order: the most-received first, what was put off last."""
+    def _let_go(
+        self, record: JobRecord, delivery: Delivery, received: ReceivedMessage, *, must_name_job: bool
+    ) -> Disposition:
+        """Let a failed message go to the dead-letter queue, once what follows its job's end is enqueued.
 
-    def __init__(self, handle: Callable[..., bool], invocation: Invocation) -> None:
-        super().__init__(event_type=EventType.SQS, raise_on_entire_batch_failure=False)
-        self._handle, self._invocation = handle, invocation
-        self._turn = Turn.FIRST
-        self._put_off: dict[Turn, list[dict[str, Any]]] = {turn: [] for turn in Turn}
-        self._current: dict[str, Any] = {}
-
-    def process(self) -> list[tuple[Any, ...]]:
-        """Handle each record, then those that were put off."""
-        self._put_off[Turn.FIRST] = sorted(self.records, key=_receives, reverse=True)
-        outcomes: list[tuple[Any, ...]] = []
-        for self._turn in Turn:
-            outcomes += [self._one(record) for record in self._put_off[self._turn]]
-        return outcomes
-
-    def _one(self, record: dict[str, Any]) -> tuple[Any, ...]:
-        self._current = record
-        return tuple(self._process_record(record))
-
-    def handle(self, record: SQSRecord) -> None:
-        """Handle one record for `process`."""
+        While the follow-up cannot be enqueued the message waits, but it is never replaced: after its last receive it
+        goes to the dead-letter queue all the same.
+        """
         try:
-            done = self._handle(record, self._invocation, self._turn)
-        except Deferred as deferred:
-            self._put_off[deferred.turn].append(self._current)
-            return
-        if not done:
-            raise _NotDone
-
-
-def _receives(record: dict[str, Any]) -> int:
-    return int(record["attributes"]["ApproximateReceiveCount"])
+            self._follow_ups.enqueue(delivery, record)
+        except (Unavailable, Refused) as error:
+            log_service_error(error, delivery.job_id, delivery.message_id)
+            return self._returns.after_service_error(received, error)._replace(may_be_replaced=False)
+        return ToDeadLetterQueue(must_name_job)

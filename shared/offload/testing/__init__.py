@@ -1,12 +1,13 @@
-"""Test your tasks: the whole stack in memory, under a virtual clock and seeded faults.
+"""Test your tasks: the whole stack in memory, under a virtual clock, with faults drawn from a seed.
 
-As a pytest plugin it offers the fixtures `pipeline` and `eager`; outside of pytest use `with Pipeline(...)`.
+This package is a pytest plugin with the fixtures `pipeline` and `eager`. Outside of pytest, use `with Pipeline(...)`.
 """
 
+from offload.operate.dead_letters import DeadLetter
 from offload.testing.eager import Eager
 from offload.testing.faults import Faults
-from offload.testing.pipeline import DeadLetter, DeadLettered, Pipeline
+from offload.testing.pipeline import DeadLettered, Pipeline
 from offload.testing.processes import Killed
-from offload.testing.runs import Run
+from offload.testing.run_recorder import RunStart
 
-__all__ = ["DeadLetter", "DeadLettered", "Eager", "Faults", "Killed", "Pipeline", "Run"]
+__all__ = ["DeadLetter", "DeadLettered", "Eager", "Faults", "Killed", "Pipeline", "RunStart"]

@@ -1,58 +1,60 @@
-"""Jobs that run inline: `.delay()` returns when its job has ended, and raises what the task raised."""
+"""Jobs that run inline: `.delay()` returns when its job has ended, and raises the exception of a job that failed."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
 from offload.client import Client
+from offload.core.enqueueing.handle import JobHandle
 from offload.core.errors import JobFailed
-from offload.core.handles import JobHandle
-from offload.core.jobs import Job, State
-from offload.core.messages import job_id_of
-from offload.core.producing import RETRY_TIMEOUT
+from offload.core.jobs.manual_retry import LOOK_FOR_SECONDS
+from offload.core.jobs.state import State
+from offload.core.messages.message import job_id_for
+from offload.core.tasks.context import running_job
 from offload.testing.pipeline import Pipeline
-from offload.testing.processes import running
+from offload.testing.processes import current_process
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from offload.core.producing import Order
-    from offload.memory.queues import Stored
+    from offload.core.enqueueing.request import EnqueueRequest
+    from offload.core.jobs.job import Job
+    from offload.memory.queues import StoredMessage
 
 
 class _EagerClient(Client):
-    """A client whose jobs have ended when it returns."""
+    """A client that runs each job before it returns the job's handle."""
 
     eager: Eager
 
-    def send(self, order: Order) -> JobHandle[Any]:
+    def send(self, request: EnqueueRequest) -> JobHandle[Any]:
         """Enqueue one job and run it."""
-        handle = super().send(order)
-        self.eager.work_off(handle)
+        handle = super().send(request)
+        self.eager.run_job(handle)
         return handle
 
-    def send_many(self, orders: Sequence[Order]) -> list[JobHandle[Any]]:
-        """Enqueue many jobs and run them, one after the other."""
-        handles = super().send_many(orders)
+    def send_many(self, requests: Sequence[EnqueueRequest]) -> list[JobHandle[Any]]:
+        """Enqueue many jobs and run them one after the other."""
+        handles = super().send_many(requests)
         for handle in handles:
-            self.eager.work_off(handle)
+            self.eager.run_job(handle)
         return handles
 
-    def retry(self, job_id: str, timeout: float = RETRY_TIMEOUT, task: str | None = None) -> Job:
+    def retry(self, job_id: str, timeout: float = LOOK_FOR_SECONDS, task: str | None = None) -> Job:
         """Run a failed job again, to its end."""
         task = super().retry(job_id, timeout, task).task
-        self.eager.work_off(JobHandle(job_id, task, self))
+        self.eager.run_job(JobHandle(job_id, task, self))
         return self.job(job_id, task)
 
 
 class Eager(Pipeline):
-    """A pipeline in which `.delay()` runs the job at once, here, with its retries; delays and backoff take no time.
+    """A pipeline in which `.delay()` runs the job inline, with its retries. Delays and backoff take no time.
 
-    A task that enqueues others runs those inline too. A job that fails raises its task's own last exception from
-    `.delay()`, once its `on_failure` has run.
+    Jobs that a task enqueues run inline too. When a job fails, its `on_failure` task runs first; then `.delay()` raises
+    the last exception of the job's task.
 
     Attributes:
-        propagate: Raise what tasks raise; set it to False to look at the failed job instead.
+        propagate: Raise the exceptions of tasks. Set it to False to look at the failed job instead.
     """
 
     propagate = True
@@ -65,51 +67,48 @@ class Eager(Pipeline):
         client.eager = self
         return client
 
-    def work_off(self, handle: JobHandle[Any]) -> None:
+    def run_job(self, handle: JobHandle[Any]) -> None:
         """Run a job to its end."""
         for _ in range(self.most_steps):
-            message = self._message(handle)
+            found = self._find_message(handle)
             state = self.job(handle.id).state
-            if message is None:
+            if found is None:
                 due = self.clock.next_due()
-                if state.terminal or due is None:
+                if state.ended or due is None:
                     break
-                self.clock.advance_to(due)  # it waits for a timer
-            elif state.terminal:
-                take_away = self._queues.bury if state is State.FAILED else self._queues.discard
-                take_away(message[0], message[1].message_id)
+                self.clock.advance_to(due)  # the job's message comes from a timer
+            elif state.ended:
+                remove = self._queues.to_dead_letter_queue if state is State.FAILED else self._queues.delete_one
+                queue, message = found
+                remove(queue, message.message_id)
             else:
-                self._deliver(handle.task, *message)
+                self._deliver(handle.task, *found)
         else:
-            raise AssertionError(f"job {handle.id} does not end")
-        self._surface(handle)
+            raise AssertionError(f"job {handle.id} has not ended after {self.most_steps} steps")
+        self._raise_if_failed(handle)
 
-    def _message(self, handle: JobHandle[Any]) -> tuple[str, Stored] | None:
+    def _find_message(self, handle: JobHandle[Any]) -> tuple[str, StoredMessage] | None:
+        """Return the queue and the message of a job; None when no queue has a message of the job."""
         for lane in self.manifest.lanes(handle.task):
             queue = self.queue(handle.task, lane)
             for message in self._queues.messages(queue):
-                if handle.id == (job_id_of(message.body) or message.message_id):
+                if job_id_for(message) == handle.id:
                     return queue, message
         return None
 
-    def _deliver(self, task: str, queue: str, message: Stored) -> None:
+    def _deliver(self, task: str, queue: str, message: StoredMessage) -> None:
         self.clock.advance_to(message.visible_at)
         visibility = self.tasks[task].settings.hard_limit * 6
-        received = self._queues.take(queue, message.message_id, visibility=visibility)
-        self._mappings[queue].invoke([received], ends=False)
+        received = self._queues.receive_one(queue, message.message_id, visibility=visibility)
+        self._mappings[queue].invoke([received], kill_at_timeout=False)
 
     def check_dead_letters(self) -> None:
-        """Nothing to say at the end: what failed was raised when it did."""
+        """Do nothing: `.delay()` has raised the exception of each job that failed."""
 
-    def _surface(self, handle: JobHandle[Any]) -> None:
+    def _raise_if_failed(self, handle: JobHandle[Any]) -> None:
         job = self.job(handle.id)
         if job.state is not State.FAILED or not self.propagate:
             return
-        if running.get() is not None and not self._in_task():
-            return  # a follow-up that the worker enqueued: its failure is not the job's it follows
+        if current_process.get() is not None and running_job() is None:
+            return  # the worker enqueued this job as a follow-up; the first job must not fail because of it
         raise self.errors.get(handle.id) or JobFailed(handle.id, job.error or {})
-
-    def _in_task(self) -> bool:
-        from offload.core import context
-
-        return context.running() is not None

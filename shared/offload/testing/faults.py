@@ -1,4 +1,4 @@
-"""What can go wrong around a handler, drawn from a seed."""
+"""The faults that can happen to a worker, drawn from a seed."""
 
 from __future__ import annotations
 
@@ -10,34 +10,46 @@ from offload.core.errors import DefinitionError, Unavailable
 from offload.testing.processes import Killed
 
 if TYPE_CHECKING:
-    from offload.testing.actors import Actors
+    from collections.abc import Callable
+
+    from offload.testing.green_threads import GreenThreads
     from offload.testing.processes import Process
 
 _LONGEST_PAUSE = 0.2
+"""Seconds that other processes have at a request, at most."""
+
 _LONGEST_DELAY = 90
+"""Seconds by which a message becomes visible too late, at most."""
+
 _LONGEST_FREEZE = 4_000
+"""Seconds that a process stands still, at most."""
+
+_NO_PROBABILITIES = ("seed", "crash_at", "deaths")
 
 
 @dataclass(frozen=True, slots=True)
 class Faults:
-    """How often what goes wrong; each from 0 (never) to 1. The same seed makes the same faults at the same points.
+    """The probability of each fault, from 0 (never) to 1 (always).
 
-    All of it happens on AWS, if rarely. `Faults(seed)` has everything, far more often than AWS does.
+    The same seed makes the same faults at the same points. Each fault happens on AWS, though rarely. `Faults(seed)`
+    makes all of them, far more often than AWS does.
 
     Attributes:
-        seed: Where the draws start.
-        duplicate: A message is delivered again while its first delivery is being worked on.
-        reorder: A batch is taken from the queue in another order, and not to its full size.
+        seed: Seed of the random generator that draws the faults.
+        duplicate: A message is delivered again while its first delivery is still at work.
+        reorder: A batch is received in another order, and smaller than the batch size.
         delay: A message becomes visible up to 90 s late.
         throttle: A request of the worker is refused with `Unavailable` and not carried out.
-        lost: A request is carried out and its answer lost: it is sent again, or `Unavailable`.
+        lost: A request is carried out, but its answer is lost: the request is sent again, or raises `Unavailable`.
         crash: The worker's process dies, before or after a request is carried out.
-        crash_at: The process that makes this request, counted from 1 over the pipeline, dies before it; None for none.
+        crash_at: Number of a request, counted from 1 over the whole pipeline. The process that makes this request dies
+            before it. None for no such crash.
         timeout: A run takes until the Lambda timeout, and its process is killed.
-        freeze: A process stands still for longer than its lease, then goes on as if nothing had happened.
-        response: The answer to an invocation is lost, so that its whole batch is delivered again.
-        interleave: At a request, other processes have their turn first.
-        deaths: Most crashes and timeouts in all; a job that dies in all its attempts has failed. None: no limit.
+        freeze: A process stands still, often for longer than its lease, and then continues.
+        response: The answer to an invocation is lost, so its whole batch is delivered again.
+        interleave: Before a request, other processes run for up to 0.2 s.
+        deaths: The largest number of crashes and timeouts in the pipeline; None for no limit. A job whose process dies
+            in each of its attempts fails.
     """
 
     seed: int = 0
@@ -58,57 +70,57 @@ class Faults:
         """Check the ranges."""
         for item in fields(self):
             value = getattr(self, item.name)
-            if item.name not in ("seed", "crash_at", "deaths") and not 0 <= value <= 1:
+            if item.name not in _NO_PROBABILITIES and not 0 <= value <= 1:
                 raise DefinitionError(f"{item.name}={value!r} must be a probability from 0 to 1")
 
     @classmethod
     def none(cls, seed: int = 0, **chosen: Any) -> Faults:
-        """Return faults that never happen, except those given."""
-        still = {item.name: 0.0 for item in fields(cls) if item.name not in ("seed", "crash_at", "deaths")}
-        return cls(**{"seed": seed, **still, **chosen})
+        """Return faults that never happen, except the chosen ones."""
+        never = {item.name: 0.0 for item in fields(cls) if item.name not in _NO_PROBABILITIES}
+        return cls(**{"seed": seed, **never, **chosen})
 
 
-class Luck:
-    """The draws of one pipeline.
+class FaultInjector:
+    """Draws the faults of one pipeline.
 
     Attributes:
-        faults: What is drawn from.
-        requests: Requests made by processes so far.
-        happened: Number of faults that happened.
-        log: Called with a line on each.
+        faults: The probabilities.
+        rng: Random generator of the faults.
+        requests: Number of requests that processes have made so far.
+        happened: Number of faults so far.
     """
 
-    def __init__(self, faults: Faults, clock: Actors, note: Any) -> None:
-        """Draw from the faults' own seed, apart from the pipeline's ids and jitter."""
+    def __init__(self, faults: Faults, clock: GreenThreads, add_to_trace: Callable[..., None]) -> None:
+        """Begin with the seed of the faults, so that faults do not change the ids and the jitter of the pipeline."""
         self.faults = faults
         self.rng = random.Random(f"faults {faults.seed}")  # noqa: S311 - a simulation
         self.requests = 0
         self.happened = 0
-        self._clock, self._note = clock, note
-        self._deaths = faults.deaths
+        self._clock, self._add_to_trace = clock, add_to_trace
+        self._deaths_left = faults.deaths
 
     def draw(self, name: str, chance: float) -> bool:
-        """Tell whether a fault happens, and note it."""
-        # The draw is made even for what never happens: with the same seed, other faults stay where they were.
+        """Return True when a fault happens now, and add it to the trace."""
+        # A random number is drawn even for a chance of 0, so that a change of one chance does not move other faults.
         if self.rng.random() >= chance:
             return False
         self.happened += 1
-        self._note("fault", name)
+        self._add_to_trace("fault", name)
         return True
 
-    def dies(self, name: str, chance: float) -> bool:
-        """Tell whether a process dies here, within the number of deaths allowed."""
-        if self._deaths == 0 or not self.draw(name, chance):
+    def draw_death(self, name: str, chance: float) -> bool:
+        """Return True when the process dies now; False when no more deaths are allowed."""
+        if self._deaths_left == 0 or not self.draw(name, chance):
             return False
-        if self._deaths is not None:
-            self._deaths -= 1
+        if self._deaths_left is not None:
+            self._deaths_left -= 1
         return True
 
-    def before(self, process: Process) -> BaseException | None:
-        """Let happen what happens before a request.
+    def before_request(self, process: Process) -> BaseException | None:
+        """Make the faults that come before a request.
 
         Returns:
-            The error that its answer is replaced by; None for an answer that arrives.
+            The error that the process gets in place of the answer; None when the answer arrives.
 
         Raises:
             Killed: The process dies before it makes the request.
@@ -117,18 +129,18 @@ class Luck:
         faults = self.faults
         self.requests += 1
         if faults.crash_at == self.requests:
-            self._note("fault", "crash_at")
+            self._add_to_trace("fault", "crash_at")
             self.happened += 1
             process.kill()
         if self.rng.random() < faults.interleave:
             self._clock.sleep(self.rng.uniform(0, _LONGEST_PAUSE))
             process.check()
         if self.draw("freeze", faults.freeze):
-            process.deadline = None  # Lambda would have ended it; a process whose clock stood still does not know
+            process.deadline = None  # a frozen process can outlive its timeout, because its own clock stands still
             self._clock.sleep(self.rng.uniform(1, _LONGEST_FREEZE))
             process.check()
-        if self.dies("crash", faults.crash):
-            if self.rng.random() < 0.5:  # noqa: PLR2004 - evens
+        if self.draw_death("crash", faults.crash):
+            if self.toss_coin():
                 process.kill()
             return Killed()
         if self.draw("throttle", faults.throttle):
@@ -136,9 +148,9 @@ class Luck:
         return Unavailable("no answer (an injected fault)") if self.draw("lost", faults.lost) else None
 
     def delay(self) -> float:
-        """Return how many seconds late a message becomes visible."""
+        """Return the seconds by which a message becomes visible too late."""
         return self.rng.uniform(1, _LONGEST_DELAY) if self.draw("delay", self.faults.delay) else 0.0
 
-    def evens(self) -> bool:
-        """Toss a coin."""
-        return self.rng.random() < 0.5  # noqa: PLR2004 - evens
+    def toss_coin(self) -> bool:
+        """Return True in half of the cases."""
+        return self.rng.random() < 0.5  # noqa: PLR2004 - one half

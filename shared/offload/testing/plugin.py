@@ -1,6 +1,7 @@
 """The pytest plugin: the fixtures `pipeline` and `eager`.
 
-pytest loads it by its entry point in every environment that has Offload, so it imports nothing of it by itself.
+pytest loads this module in every environment that has Offload installed. So the module imports other modules of Offload
+only when a test uses a fixture.
 """
 
 from __future__ import annotations
@@ -12,36 +13,36 @@ import pytest
 if TYPE_CHECKING:
     from collections.abc import Generator, Iterator
 
-    from offload.core.tasks import Task
+    from offload.core.tasks.task import AnyTask
     from offload.testing.eager import Eager
     from offload.testing.pipeline import Pipeline
 
 
 @pytest.fixture(scope="session")
-def offload_tasks(request: pytest.FixtureRequest) -> list[Task[Any, Any]]:
-    """Return the tasks that `pipeline` and `eager` deploy: those of the project's `functions/`, if it has one.
+def offload_tasks(request: pytest.FixtureRequest) -> list[AnyTask[Any, Any]]:
+    """Return the tasks that `pipeline` and `eager` deploy: those under the project's `functions/`, if it exists.
 
-    Override it in your `conftest.py` for others; a test can `deploy` more.
+    Override this fixture in your `conftest.py` to deploy other tasks. A test can `deploy` more tasks.
     """
-    from offload.core.registry import PACKAGE, discover
+    from offload.core.tasks.registry import PACKAGE, discover
 
     root = request.config.rootpath
     return list(discover(root).values()) if (root / PACKAGE).is_dir() else []
 
 
 @pytest.fixture
-def pipeline(offload_tasks: list[Task[Any, Any]]) -> Iterator[Pipeline]:
+def pipeline(offload_tasks: list[AnyTask[Any, Any]]) -> Iterator[Pipeline]:
     """Deploy the project's tasks to a stack in memory, for one test."""
     from offload.testing.pipeline import Pipeline
 
     deployed = Pipeline(*offload_tasks)
     with deployed:
         yield deployed
-        deployed.expect_dead_letters()  # the test has been asked already
+        deployed.expect_dead_letters()  # `pytest_pyfunc_call` has checked the dead letters already
 
 
 @pytest.fixture
-def eager(offload_tasks: list[Task[Any, Any]]) -> Iterator[Eager]:
+def eager(offload_tasks: list[AnyTask[Any, Any]]) -> Iterator[Eager]:
     """Let `.delay()` run jobs inline, for one test."""
     from offload.testing.eager import Eager
 
@@ -51,7 +52,7 @@ def eager(offload_tasks: list[Task[Any, Any]]) -> Iterator[Eager]:
 
 @pytest.hookimpl(wrapper=True)
 def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> Generator[None, object, object]:
-    """Fail a test, not its teardown, over dead letters that it did not expect."""
+    """Check dead letters at the end of a test, so that unexpected ones fail the test and not its teardown."""
     __tracebackhide__ = True
     outcome = yield
     deployed = pyfuncitem.funcargs.get("pipeline")

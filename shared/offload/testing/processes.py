@@ -1,4 +1,4 @@
-"""Processes: what an invocation, or a program that enqueues, runs in, and how one dies."""
+"""Simulated processes, which can be killed. Each invocation runs in a process; a program that enqueues is one too."""
 
 from __future__ import annotations
 
@@ -6,14 +6,14 @@ from contextvars import ContextVar
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, NoReturn
 
-from offload.core.errors import SoftTimeLimitExceeded
+from offload.core.tasks.control import SoftTimeLimitExceeded
 
 if TYPE_CHECKING:
     from offload.core.clock import Clock
 
 
 class Killed(BaseException):
-    """The process is gone: nothing that it would have done after this happens."""
+    """Raised in a process that is killed. The process does nothing after this."""
 
 
 @dataclass(slots=True)
@@ -21,21 +21,21 @@ class Process:
     """A process under the virtual clock.
 
     Attributes:
-        name: What a trace calls it.
-        clock: Its time.
-        deadline: When Lambda kills it, epoch milliseconds; None lets it live.
-        soft: When the run in it reaches its soft limit, epoch milliseconds; None while it runs nothing.
-        dead: It was killed.
+        name: Name of the process in the trace.
+        clock: The virtual clock.
+        deadline: When Lambda kills the process, epoch milliseconds; None for never.
+        soft_limit_at: When the current run reaches its soft limit, epoch milliseconds; None when no run is going on.
+        dead: True when the process was killed.
     """
 
     name: str
     clock: Clock
     deadline: int | None = None
-    soft: int | None = None
+    soft_limit_at: int | None = None
     dead: bool = False
 
     def kill(self) -> NoReturn:
-        """End the process here, as `os._exit`, the memory limit or the Lambda timeout do.
+        """End the process at this point, as `os._exit`, the memory limit and the Lambda timeout do.
 
         Raises:
             Killed: Always.
@@ -44,23 +44,23 @@ class Process:
         raise Killed
 
     def limits(self) -> list[int]:
-        """Return the moments at which its limits are reached, epoch milliseconds."""
-        return [limit for limit in (self.deadline, self.soft) if limit is not None]
+        """Return the moments at which the process reaches its limits, epoch milliseconds."""
+        return [limit for limit in (self.deadline, self.soft_limit_at) if limit is not None]
 
     def check(self) -> None:
-        """Go on only within the limits.
+        """Raise an error when the process has reached a limit.
 
         Raises:
-            Killed: It is dead, or its time is over.
-            SoftTimeLimitExceeded: Its run has reached the soft limit; raised once.
+            Killed: The process is dead, or its deadline has passed.
+            SoftTimeLimitExceeded: The current run has reached its soft limit; raised once for each run.
         """
         now = self.clock.now()
         if self.dead or (self.deadline is not None and now >= self.deadline):
             self.kill()
-        if self.soft is not None and now >= self.soft:
-            self.soft = None
+        if self.soft_limit_at is not None and now >= self.soft_limit_at:
+            self.soft_limit_at = None
             raise SoftTimeLimitExceeded("the job ran into its soft limit")
 
 
-running: ContextVar[Process | None] = ContextVar("offload_process", default=None)
-"""The process that acts now; None is the test itself."""
+current_process: ContextVar[Process | None] = ContextVar("offload_process", default=None)
+"""The process that runs now; None when the test itself runs."""

@@ -8,7 +8,7 @@ from offload import Permanent, Retry, current_job, task
 
 @task(retry=Retry(max_attempts=2, base="2s"), timeout="10s", soft_timeout="2s", batch_size=10, max_concurrency=2)
 async def archive(ledger: str, number: int, plan: str) -> int:
-    """Note the run; `stumble` fails once, `exhaust` each time, `refuse` for good."""
+    """Note the run in the ledger; `stumble` fails once, `exhaust` each time, `refuse` for good."""
     job = current_job()
     _note(ledger, f"{job.id} {job.attempt} starts\n")
     await asyncio.sleep(0)

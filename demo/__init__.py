@@ -1,0 +1,1 @@
+"""`make demo`: this repository's app on an engine of its own, a few real jobs, and whether each ended as it should."""

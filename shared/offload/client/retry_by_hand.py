@@ -1,0 +1,126 @@
+"""Retrying a job by hand: its dead letter is sent again, or its wait is cut short; see `core/jobs/manual_retry.py`."""
+
+from __future__ import annotations
+
+import logging
+from contextlib import closing, suppress
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from offload.client.dead_letter_scan import DeadLetterScan, sent_again
+from offload.core.errors import NoDeadLetter, Refused, Unavailable, WrongState
+from offload.core.jobs.job import Job
+from offload.core.jobs.manual_retry import check_retryable, make_due, restart_failed
+from offload.core.jobs.state import State
+from offload.core.manifest import DEFAULT_LANE, dead_letter_name, queue_name
+from offload.core.messages.message import job_id_for, job_id_of
+from offload.core.writes import MOST_CONFLICTS, Conflict
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from offload.core.clock import Clock
+    from offload.core.manifest import Manifest
+    from offload.core.ports import JobStore, Queues, ReceivedMessage
+    from offload.core.records import JobRecord
+
+_log = logging.getLogger(__name__)
+
+_SETTLED_MS = 2_000
+"""How long after a failure its message may be sent again. A worker takes a message for redriven only if it was sent
+later than the failure, and clocks differ."""
+
+_HIDE = 120
+"""Seconds: enough to look through tens of thousands of messages, and bearable when this process dies."""
+
+
+@dataclass(frozen=True, slots=True)
+class ManualRetry:
+    """Retries jobs of a stack.
+
+    Attributes:
+        manifest: The stack.
+        store: Job table.
+        queues: Queues.
+        clock: Time.
+        read: Reads a job by id and, where it is known, its task; see `Client.job`.
+    """
+
+    manifest: Manifest
+    store: JobStore
+    queues: Queues
+    clock: Clock
+    read: Callable[[str, str | None], Job]
+
+    def retry(self, job_id: str, timeout: float, task: str | None) -> Job:
+        """Run a job again; see `Client.retry`."""
+        deadline = self.clock.now() + timeout * 1000
+        conflicts = 0
+        while conflicts < MOST_CONFLICTS:
+            record = self.store.get(job_id)
+            state = record.get("state") if record is not None else None
+            if record is None or state not in (State.FAILED.value, State.RETRYING.value):
+                check_retryable(self.read(job_id, task))  # raises, unless the state has changed just now
+            elif state == State.RETRYING.value:
+                with suppress(Conflict):  # its wait has ended meanwhile
+                    return self._cut_wait_short(record)
+            else:
+                restarted = self._send_dead_letter_again(record)
+                if restarted is not None:
+                    return restarted
+                if self.clock.now() >= deadline:
+                    raise NoDeadLetter(
+                        f"job {job_id} is FAILED, but its message is not in the dead-letter queue of "
+                        f"{record['task']!r} (looked for {timeout:g} s): it was purged, has expired after 14 days, is "
+                        "still on its way there, or somebody is looking at it; try again in a few minutes, or enqueue "
+                        "the job anew"
+                    )
+                continue
+            conflicts += 1
+        raise Unavailable(f"job {job_id} keeps changing; try again")
+
+    def _cut_wait_short(self, record: JobRecord) -> Job:
+        job = Job.read(self.store.apply(make_due(record, self.clock.now())))
+        waiting = record.get("waiting_message")
+        if waiting is not None:
+            # Refused when it is not in flight any more: it is visible already, or a copy that replaces it finds it due.
+            with suppress(Refused):
+                self.queues.change_visibility(waiting["queue"], waiting["receipt"], 0)
+        return job
+
+    def _send_dead_letter_again(self, record: JobRecord) -> Job | None:
+        """Look through the task's dead-letter queues once, the job's lane first; None when the message is in none."""
+        stack, task = self.manifest.stack, record["task"]
+        scan = DeadLetterScan(self.queues, self.clock, hide=_HIDE)
+        first = record.get("lane", DEFAULT_LANE)
+        for lane in sorted(self.manifest.lanes(task), key=lambda name: name != first):
+            with closing(scan.messages(dead_letter_name(stack, task, lane))) as messages:
+                for message in messages:
+                    if job_id_for(message) == record["id"]:
+                        return self._restart(scan, message, record, queue_name(stack, task, lane))
+        return None
+
+    def _restart(self, scan: DeadLetterScan, message: ReceivedMessage, record: JobRecord, source: str) -> Job:
+        job_id = record["id"]
+        if job_id_of(sent_again(message).body) != job_id:
+            raise WrongState(
+                f"job {job_id} is FAILED and its message breaks the contract without naming the job, so that sent "
+                "again it would be another job that fails; send a mended message"
+            )
+        early = record.get("finished_at", 0) + _SETTLED_MS - self.clock.now()
+        if early > 0:
+            self.clock.sleep(early / 1000)
+        after = record
+
+        def note_restart() -> None:
+            nonlocal after
+            try:
+                after = self.store.apply(restart_failed(record, self.clock.now()))
+            except Conflict as conflict:
+                after = conflict.item or record  # its worker was faster
+            except (Unavailable, Refused) as error:
+                # The message is sent and the job will run; an error here would make the caller send it twice.
+                _log.warning("job %s was sent again, but the worker will write its record: %s", job_id, error)
+
+        scan.send_back(message, source, note_restart)
+        return Job.read(after)

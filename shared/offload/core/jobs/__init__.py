@@ -1,0 +1,1 @@
+"""Jobs: their states and records, and every decision about them as a pure function."""

@@ -1,0 +1,44 @@
+"""Accepting: the record of a job that was just enqueued."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from offload.core.jobs.record import history_entry, index_key, message_attributes, record_ttl
+from offload.core.jobs.state import State
+from offload.core.writes import Test, Write
+
+if TYPE_CHECKING:
+    from offload.core.messages.message import Message
+    from offload.core.records import JobRecord
+
+
+def accept(
+    task: str, job_id: str, message: Message, now: int, *, due: int | None, max_attempts: int | None
+) -> Write[JobRecord]:
+    """Record a job that was just enqueued; refused when its worker was faster.
+
+    Args:
+        task: Task name.
+        job_id: Job id.
+        message: The message that was sent.
+        now: Epoch milliseconds.
+        due: When a delayed job starts, epoch milliseconds; None for at once.
+        max_attempts: Attempts allowed, where the producer knows.
+    """
+    state = State.PENDING if due is None else State.SCHEDULED
+    record: dict[str, Any] = {
+        "task": task,
+        "state": state.value,
+        "attempt": 0,
+        "created_at": message.enqueued_at or now,
+        "updated_at": now,
+        "ttl": record_ttl(max(now, due or 0)),
+        "history": [history_entry(state, now, 0)],
+        **message_attributes(message),
+    }
+    if max_attempts is not None:
+        record["max_attempts"] = max_attempts
+    if due is not None:
+        record |= {"next_at": due, "idx": index_key(task, state, job_id), "idx_at": due}
+    return Write(job_id, when=((Test("id", "absent"),),), set=record)

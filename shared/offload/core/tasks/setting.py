@@ -1,0 +1,154 @@
+"""`Setting`: one row of the table of settings, and the checks that its values pass."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import field
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from offload.core.durations import seconds
+from offload.core.errors import DefinitionError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    Check = Callable[[str, Any], Any]
+    """Takes a setting's name and value, and returns the value to keep or raises `DefinitionError`."""
+
+KEY = "offload"
+"""Where a dataclass field keeps its `Setting`."""
+
+TASK_NAME = re.compile(r"[a-z][a-z0-9_]{0,39}")
+
+
+class Setting(NamedTuple):
+    """One row of the table.
+
+    Attributes:
+        check: Checks a value.
+        takes: What it takes, for the reference.
+        meaning: What it does, for the reference.
+        default: Its default as the reference shows it; None shows the value.
+        show: Turns a value into a JSON value for people and scripts; None leaves the setting out.
+        for_producers: Whether the stack's manifest has it, because producers that do not import the task need it.
+    """
+
+    check: Check
+    takes: str
+    meaning: str
+    default: str | None = None
+    show: Callable[[Any], Any] | None = None
+    for_producers: bool = False
+
+
+def setting(default: Any, row: Setting) -> Any:
+    """Return the dataclass field of a setting."""
+    kept = {KEY: row}
+    return field(default_factory=default, metadata=kept) if callable(default) else field(default=default, metadata=kept)
+
+
+def unchanged(value: Any) -> Any:
+    """Show a value as it is."""
+    return value
+
+
+def is_duration(*, least: float, most: float | None = None, whole: bool = False, optional: bool = False) -> Check:
+    """Check a duration, in seconds; `whole` takes whole seconds alone."""
+
+    def check(name: str, value: Any) -> Any:
+        if optional and value is None:
+            return None
+        total = seconds(value, field=name, least=least, most=most)
+        if whole and total != int(total):
+            raise DefinitionError(f"{name}={value!r} must be whole seconds, as Lambda counts them")
+        return value
+
+    return check
+
+
+def is_whole(least: int, most: int) -> Check:
+    """Check a whole number."""
+
+    def check(name: str, value: Any) -> Any:
+        if isinstance(value, bool) or not isinstance(value, int) or not least <= value <= most:
+            raise DefinitionError(f"{name}={value!r} must be a whole number from {least} to {most}")
+        return value
+
+    return check
+
+
+def is_a(kind: type, example: str, *, optional: bool = False) -> Check:
+    """Check a value's class; `example` shows how to make one."""
+
+    def check(name: str, value: Any) -> Any:
+        if not isinstance(value, kind) and not (optional and value is None):
+            raise DefinitionError(f"{name}={value!r} must be a {kind.__name__}, such as {name}={example}")
+        return value
+
+    return check
+
+
+def is_tuple_of(check_each: Check) -> Check:
+    """Check a tuple, or a list, and each of its entries."""
+
+    def check(name: str, value: Any) -> Any:
+        if isinstance(value, str) or not isinstance(value, tuple | list):
+            raise DefinitionError(f"{name}={value!r} must be a tuple, such as {name}=({value!r},)")
+        return tuple(check_each(name, entry) for entry in value)
+
+    return check
+
+
+def is_texts(name: str, value: Any) -> Any:
+    """Check a mapping of texts by name."""
+    pairs = value.items() if isinstance(value, dict) else [(None, None)]
+    if not all(isinstance(key, str) and isinstance(text, str) for key, text in pairs):
+        raise DefinitionError(f"{name}={value!r} must map names to texts")
+    return value
+
+
+def is_task_name(name: str, value: Any, *, optional: bool = False) -> Any:
+    """Check the name of a task."""
+    if optional and value is None:
+        return None
+    if not isinstance(value, str) or not TASK_NAME.fullmatch(value):
+        raise DefinitionError(
+            f"{name}={value!r} is not a task name: lower-case letters, digits and underscores, "
+            "a letter first, at most 40 characters"
+        )
+    return value
+
+
+def is_task_name_or_none(name: str, value: Any) -> Any:
+    """Check the name of a task, or None."""
+    return is_task_name(name, value, optional=True)
+
+
+def is_task_name_or_all(name: str, value: Any) -> Any:
+    """Check the name of a task, or `*` for all tasks."""
+    return value if value == "*" else is_task_name(name, value)
+
+
+def is_lanes(name: str, value: Any) -> Any:
+    """Check the lanes of a task."""
+    lanes: tuple[Any, ...] = is_tuple_of(_is_lane)(name, value)
+    if "default" not in lanes or len(set(lanes)) != len(lanes):
+        raise DefinitionError(f"{name}={lanes!r} must name 'default' and each lane once")
+    return lanes
+
+
+def _is_lane(name: str, value: Any) -> Any:
+    if not isinstance(value, str) or not TASK_NAME.fullmatch(value):
+        raise DefinitionError(f"{name}={value!r} must be names of lower-case letters, digits and underscores")
+    if value == "dlq":
+        raise DefinitionError(
+            f"{name}='dlq' would name a lane's queue like the task's dead-letter queue: choose another name"
+        )
+    return value
+
+
+def is_schedule(name: str, value: Any) -> Any:
+    """Check a schedule by what it can do, so that a task without schedules does not load the cron engine."""
+    if not hasattr(value, "aws_expression"):
+        raise DefinitionError(f"{name}={value!r} must be Cron(...) or Every(...), such as Cron('0 2 * * *')")
+    return value

@@ -1,0 +1,1 @@
+"""Workflows: the jobs that follow from the end of another."""

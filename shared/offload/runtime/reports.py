@@ -1,0 +1,87 @@
+"""Reporting what happens to jobs: log lines, and the hooks.
+
+Neither payloads nor error messages are logged: both may hold what does not belong in a log. The record has them.
+"""
+
+from __future__ import annotations
+
+import logging
+from typing import TYPE_CHECKING
+
+from offload.core.hooks import RunReport, call_hooks
+from offload.core.jobs.state import State
+from offload.core.tasks import context
+from offload.runtime.outcomes import HasEnded, HasFailed, Replaced, RunEnded, RunOvertaken, RunRetries
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from offload.core.hooks import Hooks
+    from offload.core.messages.delivery import Delivery
+    from offload.core.records import ErrorRecord, JobRecord
+    from offload.runtime.outcomes import EndOutcome, NotClaimed, Run
+
+_log = logging.getLogger(__name__)
+
+
+class Reports:
+    """Reports what happens in one worker.
+
+    Args:
+        task: The task's name.
+        hooks: The worker's own hooks, called before the registered ones.
+    """
+
+    def __init__(self, task: str, hooks: Sequence[Hooks]) -> None:
+        """Keep what it needs."""
+        self._task, self._hooks = task, hooks
+
+    def process_started(self) -> None:
+        """Report that the worker exists."""
+        call_hooks("process_started", self._task, first=self._hooks)
+
+    def invocation_ended(self) -> None:
+        """Report that a batch is done."""
+        call_hooks("invocation_ended", first=self._hooks)
+
+    def job_came_out(self, outcome: NotClaimed | Replaced | EndOutcome, delivery: Delivery) -> None:
+        """Report what became of a job that was not run; `run_ended` reports runs."""
+        known = {"job_id": delivery.job_id, "message_id": delivery.message_id}
+        match outcome:
+            case HasEnded(record, recorded_now=True):
+                _log.info("job ended without a run", extra={**known, "state": record["state"]})
+                self._ended_without_run(delivery, State(record["state"]), None)
+            case HasEnded(record):
+                _log.info("duplicate message of an ended job dropped", extra={**known, "state": record.get("state")})
+            case HasFailed(error=error) if error is not None:
+                _log.warning("job failed without a run", extra={**known, "error_type": error["type"]})
+                self._ended_without_run(delivery, State.FAILED, error)
+            case RunOvertaken():
+                _log.info("run overtaken by another worker", extra=known)
+            case Replaced():
+                _log.info("few receives were left: message replaced before its run", extra=known)
+
+    def _ended_without_run(self, delivery: Delivery, state: State, error: ErrorRecord | None) -> None:
+        call_hooks("ended_without_run", self._task, delivery.job_id, state, error, first=self._hooks)
+
+    def run_ended(self, delivery: Delivery, record: JobRecord, run: Run, outcome: EndOutcome | None) -> None:
+        """Report how a run ended; without an outcome, its end could not be recorded."""
+        state: State | None = None
+        match outcome:
+            case RunEnded(ended):
+                state = ended
+            case RunRetries():
+                state = State.RETRYING
+        attempt = record["attempt"]
+        known = {"job_id": delivery.job_id, "message_id": delivery.message_id, "attempt": attempt, **run.usage}
+        if state in (State.SUCCEEDED, State.CANCELLED):
+            _log.info("job ended", extra={**known, "state": state.value})
+        elif state is not None:
+            error_type = type(run.error).__name__
+            _log.warning("job attempt failed", extra={**known, "state": state.value, "error_type": error_type})
+        latency = max(0, record["started_at"] - delivery.sent_at) if attempt == 1 else None
+        token = context.enter(run.job)
+        try:
+            call_hooks("after_run", run.job, RunReport(state, run.error, run.usage, latency), first=self._hooks)
+        finally:
+            context.leave(token)

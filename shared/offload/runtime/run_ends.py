@@ -1,0 +1,102 @@
+"""Recording how a run ended: success, another attempt, failure, or the cancellation that was asked for."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from offload.core.errors import LeaseLost
+from offload.core.jobs import ending
+from offload.core.jobs.state import State
+from offload.core.tasks.retry_policy import RunAgain
+from offload.core.workflows.follow_ups import with_follow_up
+from offload.core.writes import Conflict
+from offload.runtime.failures import describe
+from offload.runtime.outcomes import RunEnded, RunOvertaken, RunRetries
+
+if TYPE_CHECKING:
+    from offload.core.clock import Clock
+    from offload.core.messages.delivery import Delivery
+    from offload.core.ports import JobStore
+    from offload.core.records import JobRecord, MessageLocation
+    from offload.core.tasks.settings import Settings
+    from offload.core.writes import Write
+    from offload.runtime.invocation import Invocation
+    from offload.runtime.outcomes import EndOutcome, Run
+
+
+class RunEnds:
+    """Records the ends of a task's runs."""
+
+    def __init__(self, settings: Settings, store: JobStore, clock: Clock) -> None:
+        """Keep what it needs."""
+        self.settings, self.store, self.clock = settings, store, clock
+
+    def write_end(
+        self,
+        delivery: Delivery,
+        record: JobRecord,
+        run: Run,
+        invocation: Invocation,
+        message: MessageLocation,
+    ) -> EndOutcome:
+        """Record the end of a run.
+
+        Args:
+            delivery: The delivery that holds the lease.
+            record: The record as it was after the claim.
+            run: The run.
+            invocation: The invocation: the write is repeated until it is answered or the invocation ends.
+            message: Where the job's message waits for another attempt.
+
+        Raises:
+            Unavailable: The table did not answer while there was time; the end is not recorded.
+        """
+        now = self.clock.now()
+        if run.error is None:
+            until = now + int(self.settings.result_life * 1000)
+            write = ending.end_succeeded(
+                delivery, record, now, result=run.result, run_attributes=run.attributes, result_until=until
+            )
+            return self._apply(write, delivery, invocation)
+        if isinstance(run.error, LeaseLost):
+            return RunOvertaken()
+        attempt = record["attempt"]
+        error = describe(run.error, attempt)
+        decision = self.settings.retry.decide(run.error, attempt, invocation.rng)
+        if not isinstance(decision, RunAgain):
+            write = ending.end_run_failed(delivery, record, now, error=error, run_attributes=run.attributes)
+            return self._apply(write, delivery, invocation)
+        due = now + int(decision.delay * 1000)
+        write = ending.end_attempt(
+            delivery, record, now, error=error, due=due, run_attributes=run.attributes, waiting_message=message
+        )
+        # Refused when somebody has asked for a cancel meanwhile; then the job ends here, without another attempt.
+        instead = ending.end_cancelled(delivery, record, now, run_attributes=run.attributes)
+        return self._apply(write, delivery, invocation, due=due, if_cancelled=instead)
+
+    def _apply(
+        self,
+        write: Write[JobRecord],
+        delivery: Delivery,
+        invocation: Invocation,
+        *,
+        due: int | None = None,
+        if_cancelled: Write[JobRecord] | None = None,
+    ) -> EndOutcome:
+        """Carry out the write that ends a run, and repeat it while the table does not answer.
+
+        Without this write the job would run again, or count as failed, although its function has done its work. Nobody
+        else takes the job meanwhile, because the lease lasts as long as the invocation.
+        """
+        write = with_follow_up(write, self.settings.follow_ups)
+        try:
+            record: JobRecord | None = invocation.repeat_until_answered(lambda: self.store.apply(write))
+        except Conflict as conflict:
+            record = conflict.item
+            if record is None or not ending.was_recorded(record, delivery):
+                asked_to_stop = record is not None and ending.is_asked_to_stop(record, delivery)
+                if asked_to_stop and if_cancelled is not None:
+                    return self._apply(if_cancelled, delivery, invocation)
+                return RunOvertaken()
+        assert record is not None  # a write returns the record
+        return RunEnded(State(write.set["state"]), record) if due is None else RunRetries(due)

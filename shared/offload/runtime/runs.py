@@ -1,0 +1,102 @@
+"""Running a task's function: within its limits, with `current_job()` set, and to a result that can be stored."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from offload.core.errors import Refused, Unavailable
+from offload.core.hooks import call_hooks
+from offload.core.tasks import context
+from offload.runtime.limits import Usage, run_async, soft_limit
+from offload.runtime.outcomes import Run
+from offload.runtime.running_job import RunningJob
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+    from contextlib import AbstractContextManager
+
+    from offload.core.clock import Clock
+    from offload.core.hooks import Hooks
+    from offload.core.messages.delivery import Delivery
+    from offload.core.ports import Blobs, JobStore
+    from offload.core.records import JobRecord
+    from offload.core.tasks.task import AnyTask
+    from offload.runtime.invocation import Invocation
+
+INLINE_RESULT = 8_192
+"""Bytes of result kept in the record. A record write costs a unit per KB, an S3 PUT as much as eight units."""
+
+
+class Runs:
+    """Runs the jobs of one task.
+
+    Args:
+        task: The task.
+        store: Job table, for progress and cancelling.
+        blobs: Large results.
+        clock: Time.
+        hooks: The worker's own hooks.
+        limit: What raises `SoftTimeLimitExceeded` in a run; a simulation has other clocks.
+    """
+
+    def __init__(
+        self,
+        task: AnyTask[Any, Any],
+        store: JobStore,
+        blobs: Blobs,
+        clock: Clock,
+        hooks: Iterable[Hooks],
+        limit: Callable[[float], AbstractContextManager[Any]] = soft_limit,
+    ) -> None:
+        """Keep what it needs."""
+        self.task, self.store, self.blobs, self.clock, self.hooks, self.limit = task, store, blobs, clock, hooks, limit
+
+    def run(self, delivery: Delivery, record: JobRecord, arguments: dict[str, Any], invocation: Invocation) -> Run:
+        """Run the task's function; whatever it raises is in the run that is returned."""
+        hard = invocation.remaining_ms / 1000
+        # Even a first job that started late reaches its soft limit before the hard one.
+        soft = min(self.task.settings.soft_limit, hard - min(1.0, hard / 10))
+        until = self.clock.now() + int(soft * 1000)
+        job = RunningJob(delivery, record, store=self.store, clock=self.clock, until=until)
+        invocation.ran = True
+        token = context.enter(job)
+        result: dict[str, Any] = {}
+        error: BaseException | None = None
+        try:
+            call_hooks("before_run", job, first=self.hooks)
+            usage = Usage()
+            try:
+                value = self._call(arguments, job.remaining)  # less than `soft` by what the hooks took
+                result = self._result(value, delivery, invocation)
+            except BaseException as raised:  # noqa: BLE001 - `SystemExit` and its like fail the job, not the worker
+                error = raised
+            used = usage.measure()
+        finally:
+            context.leave(token)
+        return Run(job, result, error, used)
+
+    def _call(self, arguments: dict[str, Any], soft: float) -> Any:
+        if self.task.is_async:
+            return run_async(lambda: self.task.function(**arguments), soft)
+        with self.limit(soft):
+            return self.task.function(**arguments)
+
+    def _result(self, value: Any, delivery: Delivery, invocation: Invocation) -> dict[str, Any]:
+        """Return a result as the record keeps it; a large one is stored in the bucket now.
+
+        Raises:
+            Refused: The bucket does not take it. Like every error of a run, it fails the attempt.
+            Unavailable: The bucket did not answer while there was time; the same.
+        """
+        text = self.task.signature.write_result(value)
+        raw = text.encode()
+        if len(raw) <= INLINE_RESULT:
+            return {} if text == "null" else {"result": text}
+        days = -(-int(self.task.settings.result_life) // 86_400)
+        # The lease in the key keeps an overtaken worker from replacing the winner's result.
+        key = f"results/{days}d/{self.task.name}/{delivery.job_id}/{delivery.lease}.json"
+        try:
+            return {"result_ref": invocation.repeat_until_answered(lambda: self.blobs.put(key, raw))}
+        except (Refused, Unavailable) as error:
+            kind = Refused if isinstance(error, Refused) else Unavailable
+            raise kind(f"the result of {len(raw)} bytes could not be stored: {error}") from error

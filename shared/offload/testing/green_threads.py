@@ -1,0 +1,95 @@
+"""Green threads: many processes in one thread of the operating system, in the order of the virtual clock."""
+
+from __future__ import annotations
+
+import sys
+from contextlib import contextmanager, suppress
+from typing import TYPE_CHECKING, Any
+
+from offload.memory.clock import VirtualClock
+from offload.testing.processes import current_process
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from greenlet import greenlet
+
+
+class GreenThreads(VirtualClock):
+    """A virtual clock that runs green threads.
+
+    A green thread is a function that runs in a greenlet. The function runs until it sleeps; it goes on when the clock
+    has reached the end of the sleep. Only the main program (the test) advances the clock, and each advance runs the
+    green threads that are due. The order is the same in every run, because it depends on the virtual clock alone and
+    not on the speed of the machine.
+    """
+
+    def __init__(self) -> None:
+        """Start at the beginning of the virtual clock, without green threads."""
+        super().__init__()
+        self._green_threads: set[greenlet] = set()
+        self._get_current: Callable[[], Any] | None = None
+        self._main: Any = None
+
+    def start(self, action: Callable[[], None], *, after: float = 0.0) -> None:
+        """Start a green thread `after` seconds from now; its exceptions are raised where the clock is advanced."""
+        from greenlet import getcurrent, greenlet  # a pipeline without faults does not need greenlet
+
+        if self._main is None:
+            self._main, self._get_current = getcurrent(), getcurrent
+
+        def run() -> None:
+            try:
+                action()
+            finally:
+                self._green_threads.discard(green_thread)
+
+        green_thread = greenlet(run, parent=self._main)
+        self._green_threads.add(green_thread)
+        self.call_at(self.now() + round(after * 1000), green_thread.switch)
+
+    def sleep(self, seconds: float) -> None:
+        """Wait, at most until the current process reaches one of its limits.
+
+        Raises:
+            SoftTimeLimitExceeded: The current run has reached its soft limit.
+            Killed: The current process has reached its Lambda timeout.
+        """
+        moment, process = self.now() + round(seconds * 1000), current_process.get()
+        if process is None:
+            self.advance_to(moment)
+            return
+        self.advance_to(min([moment, *process.limits()]))
+        process.check()
+
+    def advance_to(self, moment: int) -> None:
+        """Let time pass until epoch milliseconds `moment`. Called in a green thread, let the others run until then."""
+        current = None if self._get_current is None else self._get_current()
+        if current not in self._green_threads:
+            super().advance_to(moment)
+            return
+        self.call_at(moment, current.switch)
+        with _without_running_loop():
+            self._main.switch()
+
+    def stop(self, error: type[BaseException]) -> None:
+        """End every green thread by raising `error` in it."""
+        for green_thread in list(self._green_threads):
+            with suppress(error):
+                green_thread.throw(error)
+            self._green_threads.discard(green_thread)
+
+
+@contextmanager
+def _without_running_loop() -> Iterator[None]:
+    """Hide the running event loop in the block, so that other green threads can run event loops of their own."""
+    asyncio = sys.modules.get("asyncio")
+    loop = asyncio._get_running_loop() if asyncio else None  # noqa: SLF001 - asyncio documents it for event loops
+    if asyncio is None or loop is None:
+        yield
+        return
+    asyncio._set_running_loop(None)  # noqa: SLF001
+    try:
+        yield
+    finally:
+        asyncio._set_running_loop(loop)  # noqa: SLF001

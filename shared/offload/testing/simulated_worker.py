@@ -1,0 +1,34 @@
+"""The worker of a pipeline: the real worker without the real timer of its soft limit."""
+
+from __future__ import annotations
+
+from contextlib import nullcontext
+from typing import TYPE_CHECKING, Any
+
+from offload.runtime.worker import Worker
+
+if TYPE_CHECKING:
+    from contextlib import AbstractContextManager
+
+
+def _no_limit(_seconds: float) -> AbstractContextManager[None]:
+    return nullcontext()
+
+
+class SimulatedWorker(Worker):
+    """A worker under the virtual clock.
+
+    The virtual clock raises the soft limit. The real timer would interrupt whichever green thread runs at that moment.
+    """
+
+    limit = staticmethod(_no_limit)
+
+    def __init__(self, *args: Any, defects: list[Exception], **kwargs: Any) -> None:
+        """Create a worker that adds its own defects to `defects`."""
+        super().__init__(*args, **kwargs)
+        self._defects = defects
+
+    def report_defect(self, defect: Exception, message_id: str) -> None:
+        """Keep the defect, so that the pipeline can raise it in the test."""
+        super().report_defect(defect, message_id)
+        self._defects.append(defect)

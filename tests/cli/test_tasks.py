@@ -1,0 +1,102 @@
+"""`offload tasks` and `offload enqueue`."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import json
+import sys
+from pathlib import Path
+
+import pytest
+
+from offload import Unavailable
+
+ROOT = Path(__file__).parents[2]
+
+
+def test_tasks_of_this_project(offload, monkeypatch):
+    monkeypatch.chdir(ROOT)
+    rows = offload("tasks").rows
+    assert "send_email" in [row["task"] for row in rows]
+    (shown,) = [row for row in offload("tasks", "--json").json if row["task"] == "send_email"]
+    assert shown["payload_schema"]["required"] == ["to", "subject", "body"]
+    assert shown["result_schema"]["properties"]
+    assert shown["summary"].startswith("Send one e-mail")
+    assert offload.stacks == []
+
+
+def test_tasks_outside_a_project(offload, monkeypatch, tmp_path):
+    monkeypatch.chdir(tmp_path)
+    done = offload("tasks")
+    assert done.code == 2
+    assert done.is_one_line_of_error
+    assert "run this inside your Offload project" in done.err
+
+
+def test_deployed_tasks(offload, world):
+    assert offload("tasks", "--deployed").rows == [{"task": "greet", "priorities": "default,high"}]
+    assert offload("tasks", "--deployed", "--json").json == [{"task": "greet", "priorities": ["default", "high"]}]
+
+
+def test_enqueue_prints_the_id(offload, world):
+    done = offload("enqueue", "greet", "--payload", '{"name": "ann"}')
+    assert (done.code, done.err) == (0, "")
+    world.drain()
+    assert world.job(done.out.strip()).result == '"hello ann"'
+
+
+def test_enqueue_with_every_option(offload, world):
+    done = offload(
+        "enqueue", "greet", "--payload", "{}", "--id", "mine", "--delay", "90", "--priority", "high", "--key", "k",
+        "--tenant", "t", "--expires", "2h", "--json",
+    )  # fmt: skip
+    assert done.json == {"id": "mine", "task": "greet", "created": True}
+    again = offload("enqueue", "greet", "--key", "k", "--json")
+    assert again.json == {"id": "mine", "task": "greet", "created": False}
+    record = world.job("mine")
+    assert (record.lane, record.tenant, record.key) == ("high", "t", "k")
+    assert record.next_at == world.clock.now() + 90_000
+    assert record.expires_at == world.clock.now() + 7_200_000
+
+
+def test_enqueue_from_a_file_and_from_stdin(offload, world, tmp_path, monkeypatch):
+    (tmp_path / "payload.json").write_text('{"name": "ünïcode"}', encoding="utf-8")
+    first = offload("enqueue", "greet", "--payload", f"@{tmp_path}/payload.json").out.strip()
+    monkeypatch.setattr(sys, "stdin", io.StringIO('{"name": "pipe"}'))
+    second = offload("enqueue", "greet", "--payload", "-").out.strip()
+    world.drain()
+    assert (world.job(first).result, world.job(second).result) == ('"hello ünïcode"', '"hello pipe"')
+
+
+@pytest.mark.parametrize(("name", "code", "state"), [("ann", 0, "SUCCEEDED"), ("nobody", 1, "FAILED")])
+def test_enqueue_and_wait(offload, world, name, code, state):
+    original = world.client.send
+
+    def send_and_run(request):
+        handle = original(request)
+        with contextlib.redirect_stdout(io.StringIO()):  # the worker's metrics
+            world.run_until_idle()
+        return handle
+
+    world.client.send = send_and_run
+    done = offload("enqueue", "greet", "--payload", json.dumps({"name": name}), "--wait", "--json")
+    assert (done.code, done.json["state"]) == (code, state)
+    if code == 0:
+        assert done.json["result"] == "hello ann"
+    else:
+        assert done.json["error"]["type"] == "Permanent"
+
+
+def test_waiting_gives_up(offload, world):
+    done = offload("enqueue", "greet", "--wait", "--timeout", "0.05")
+    assert done.code == 1
+    assert done.is_one_line_of_error
+    assert "is PENDING after 0.05 s; it goes on" in done.err
+
+
+def test_enqueue_and_wait_needs_no_record_at_once(offload, world):
+    world.store.fail("apply", Unavailable("throttled"))
+    done = offload("enqueue", "greet", "--wait", "--timeout", "60")
+    assert done.code == 1
+    assert "is PENDING after 60 s; it goes on" in done.err

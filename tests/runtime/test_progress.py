@@ -1,0 +1,96 @@
+"""What a running job can say and ask: its progress, its place, the time it has left."""
+
+from __future__ import annotations
+
+import pytest
+
+from offload import OffloadError, Retry, Unavailable, current_job, task
+from tests.runtime.scripted_task import ScriptedTask
+
+
+def test_progress_is_written_once_a_second_and_the_last_of_it_with_the_end(deploy):
+    work = ScriptedTask()
+    pipeline = deploy(work)
+
+    def tell_progress_for_three_seconds():
+        for number in range(30):
+            current_job().progress(number, 30, stage=f"step {number}")
+            pipeline.clock.advance(0.1)
+
+    work.on_run(1, tell_progress_for_three_seconds)
+    job = work.delay("a")
+    pipeline.store.calls.clear()
+    pipeline.poll()
+
+    alone = [
+        write for (write,) in pipeline.store.called("apply") if "progress" in write.set and "state" not in write.set
+    ]
+    assert [write.set["progress"]["current"] for write in alone] == [0, 10, 20]
+    told_at = pipeline.clock.now() - 100
+    assert job.record().progress == {"current": 29, "total": 30, "stage": "step 29", "at": told_at}
+
+
+def test_progress_that_cannot_be_written_is_no_reason_to_fail(deploy):
+    work = ScriptedTask(retry=Retry(max_attempts=1))
+    pipeline = deploy(work)
+    work.on_run(1, lambda: current_job().progress(1))
+    job = work.delay("a")
+
+    pipeline.store.fail("apply", Unavailable("throttled"), where=lambda write: "state" not in write.set)
+    pipeline.poll()
+
+    assert job.result(0) == "a"
+    assert job.record().progress["current"] == 1
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf"), 10**40, "many"])
+def test_progress_that_cannot_be_stored_fails_where_it_is_told(deploy, value):
+    work = ScriptedTask(retry=Retry(max_attempts=1))
+    pipeline = deploy(work)
+
+    def tell_progress():
+        current_job().progress(1)
+        current_job().progress(value)  # within the same second: it is kept, and written later
+
+    work.on_run(1, tell_progress)
+    job = work.delay("a")
+    pipeline.run_until_idle()
+
+    assert job.record().error["type"] == "ValueError"
+    assert "in tell_progress" in job.record().error["traceback"]
+
+
+def test_current_job_knows_its_place(deploy):
+    seen = {}
+
+    @task(timeout="1m", soft_timeout="50s")
+    def look():
+        job = current_job()
+        seen.update(id=job.id, task=job.task, attempt=job.attempt, tenant=job.tenant, hops=job.hops, left=job.remaining)
+        pipeline.clock.advance(20)
+        seen["left later"] = job.remaining
+
+    pipeline = deploy(look)
+    job = look.options(tenant="acme").delay()
+    pipeline.poll()
+
+    assert seen == {
+        "id": job.id,
+        "task": "look",
+        "attempt": 1,
+        "tenant": "acme",
+        "hops": 0,
+        "left": 50.0,
+        "left later": 30.0,
+    }
+
+
+def test_current_job_of_a_plain_call_is_a_first_attempt_without_an_id():
+    plain = current_job()
+
+    plain.progress(1, 2, stage="said to nobody")
+
+    assert (plain.attempt, plain.cancelled, plain.tenant, plain.hops) == (1, False, None, 0)
+    for missing in ("id", "task"):
+        with pytest.raises(OffloadError, match="only there while a job runs"):
+            getattr(plain, missing)

@@ -1,0 +1,19 @@
+"""The faults that `mutants` plants, one at a time: what somebody might well write who does not know why it is so.
+
+A fault names its place as an object of the library and says by meaning what is changed there, so that a rename, a new
+format or a moved line does not break it; see `edits` and `selecting`.
+"""
+
+from __future__ import annotations
+
+from tests.simulation.planted import by_hand, claiming, ending, enqueueing, hooks, limits, returning
+
+MUTANTS = (
+    *claiming.MUTANTS,
+    *ending.MUTANTS,
+    *returning.MUTANTS,
+    *enqueueing.MUTANTS,
+    *by_hand.MUTANTS,
+    *limits.MUTANTS,
+    *hooks.MUTANTS,
+)

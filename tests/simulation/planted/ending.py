@@ -1,0 +1,122 @@
+"""Faults in recording an end, and in what the worker does with the message afterwards."""
+
+from __future__ import annotations
+
+from offload.core.jobs import ending
+from offload.core.messages.delivery import Delivery
+from offload.core.tasks.control import Permanent
+from offload.core.tasks.retry_policy import Retry
+from offload.runtime.follow_ups import FollowUps
+from offload.runtime.invocation import Invocation
+from offload.runtime.outcomes import Acknowledge, HasEnded, LeaveHidden, NotNow, ReturnToQueue, RunRetries
+from offload.runtime.rejections import Rejections
+from offload.runtime.run_ends import RunEnds
+from offload.runtime.running_job import RunningJob
+from offload.runtime.runs import Runs
+from offload.runtime.worker import Worker
+from tests.simulation.edits import Code, always, compare, drop, first_case, put, within
+from tests.simulation.planting import Mutant
+from tests.simulation.selecting import attribute, branch, call, case, condition, conditional, key, statement
+
+_RECORDING = (
+    Mutant(
+        "end: any running job can be ended, whoever holds it",
+        ending._holds_lease,
+        drop(condition("lease")),
+        tests="tests/core",
+    ),
+    Mutant(
+        "end: a retry is recorded although a cancel was asked for",
+        ending.end_attempt,
+        drop(condition("cancel_requested_at")),
+    ),
+    Mutant("end: a failure is recorded without a condition", ending.end_run_failed, drop(call(ending._holds_lease))),
+    Mutant(
+        "end: a large result is named as if it were in the record",
+        Runs._result,
+        put(key("result_ref"), "result"),
+        tests="tests/client",
+    ),
+    Mutant(
+        "end: all runs of a job store their large results under one key",
+        Runs._result,
+        put(attribute(Delivery, "lease"), "result"),
+        tests="tests/runtime",
+    ),
+    Mutant(
+        "end: one request without an answer, and the run is for nothing",
+        RunEnds._apply,
+        put(call(Invocation.repeat_until_answered), Code("_0()")),
+        tests="tests/runtime",
+    ),
+    Mutant(
+        "end: a lost answer is taken for a lost lease",
+        RunEnds._apply,
+        put(call(ending.was_recorded), False),
+        tests="tests/runtime",
+    ),
+    Mutant(
+        "reject: a broken body ends a job that is between attempts",
+        ending.end_rejected,
+        always(conditional()),
+        tests="tests/core",
+    ),
+    Mutant(
+        "reject: a message that does not fit fails although its job runs",
+        Rejections.reject_misfit,
+        drop(branch(doing=NotNow)),
+        tests="tests/runtime",
+    ),
+    Mutant(
+        "progress: an overtaken worker writes into the winner's record",
+        RunningJob.progress,
+        drop(condition("lease")),
+        tests="tests/runtime",
+    ),
+    Mutant("retry: one attempt more than allowed", Retry.decide, compare(">=", ">")),
+    Mutant(
+        "retry: a permanent error is tried again",
+        Retry.decide,
+        drop(branch(on=Permanent)),
+        tests="tests/core",
+    ),
+)
+
+_MESSAGES = (
+    Mutant(
+        "message: an overtaken worker acknowledges it",
+        Worker._after,
+        put(call(LeaveHidden), Acknowledge()),
+        tests="tests/runtime",
+    ),
+    Mutant(
+        "message: it is acknowledged although its job is to wait",
+        Worker._after,
+        within(case(NotNow), put(call(ReturnToQueue), Acknowledge())),
+    ),
+    Mutant(
+        "message: it is acknowledged although its job is to be tried again",
+        Worker._after,
+        within(case(RunRetries), put(call(ReturnToQueue), Acknowledge())),
+    ),
+    Mutant(
+        "follow-up: nobody enqueues it",
+        Worker._after,
+        within(case(HasEnded), drop(statement(FollowUps.enqueue))),
+        tests="tests/runtime",
+    ),
+    Mutant(
+        "follow-up: that of a failed job is forgotten",
+        Worker._let_go,
+        drop(statement(FollowUps.enqueue)),
+        tests="tests/runtime",
+    ),
+    Mutant(
+        "follow-up: it is lost with the worker that has recorded the end",
+        Worker._after,
+        first_case(HasEnded, Acknowledge()),
+        tests="tests/runtime",
+    ),
+)
+
+MUTANTS = (*_RECORDING, *_MESSAGES)
