@@ -104,8 +104,8 @@ def _check(hook: object) -> None:
         msg = f"add_hooks takes instances of a subclass of Hooks, such as add_hooks(MyHooks()), not {hook!r}"
         raise DefinitionError(msg)
     names = [name for name in vars(Hooks) if not name.startswith("_")]
-    for name in dir(hook):
-        method = getattr(hook, name)
+    for name in dir(type(hook)):
+        method = getattr(type(hook), name)  # of the class: asking the hook itself would run its properties
         if name.startswith("_") or not callable(method):
             continue
         if name in names and iscoroutinefunction(method):
