@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from offload import Permanent, Retry, State, Unavailable, current_job, task
+from offload import Permanent, Refused, Retry, State, Unavailable, current_job, task
 from tests.runtime.interference import just_before
 
 OUTCOMES = pytest.mark.parametrize("fails", [False, True], ids=["succeeds", "fails"])
@@ -202,3 +202,27 @@ def test_a_task_that_enqueues_itself_does_not_do_so_for_ever(deploy):
     assert "break the loop" in record["error"]["message"]
     assert record["parent"]
     assert record["id"] in dead.body
+
+
+@pytest.mark.parametrize("error", [Refused("denied"), Unavailable("out")], ids=["refused", "unavailable"])
+def test_a_failed_message_reaches_the_dead_letter_queue_although_its_follow_up_can_never_be_sent(deploy, error):
+    followed = Followed(fails=True)
+    pipeline = deploy(*followed.tasks)
+    job = followed.first.delay()
+
+    pipeline.queues.fail("send", error, times=10**6, where=lambda queue, *_: "alert" in queue)
+    pipeline.advance("2d")
+
+    assert [letter.job_id for letter in pipeline.dead_letters("first")] == [job.id]
+
+
+def test_a_rejected_message_is_unchanged_in_the_dead_letter_queue_although_its_follow_up_was_late(deploy):
+    followed = Followed()
+    pipeline = deploy(*followed.tasks)
+    body = json.dumps({"payload": {"nope": 1}})
+
+    pipeline.queues.fail("send", Unavailable("out"), times=11, where=lambda queue, *_: "alert" in queue)
+    pipeline.send(body, "first")
+    pipeline.run_until_idle()
+
+    assert [letter.body for letter in pipeline.dead_letters("first")] == [body]

@@ -6,7 +6,7 @@ import asyncio
 
 import pytest
 
-from offload import Retry, remove_hooks
+from offload import Retry, SoftTimeLimitExceeded, remove_hooks
 from offload.testing import Pipeline
 from tests.runtime.observing_hooks import METHODS, Raising, Recorder
 from tests.runtime.scripted_task import ScriptedTask, fail, fail_for_good
@@ -85,3 +85,16 @@ def test_an_interrupt_from_the_keyboard_is_no_error_of_a_hook(deploy, register):
         work.delay("a")
 
     assert pipeline.waiting() == []
+
+
+@pytest.mark.parametrize(("method", "expected"), [("before_enqueue", "SoftTimeLimitExceeded"), ("before_run", None)])
+def test_the_soft_limit_reaches_the_task_that_enqueues_through_its_hooks(deploy, register, method, expected):
+    work = ScriptedTask(retry=Retry(max_attempts=1))
+    pipeline = deploy(work)
+    job = work.delay("parent")
+    work.on_run(1, lambda: work.delay("child"), of="parent")
+
+    register(Raising(method, SoftTimeLimitExceeded("the time is over")))
+    pipeline.run_until_idle()
+
+    assert (job.record().error or {}).get("type") == expected

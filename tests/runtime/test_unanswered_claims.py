@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from offload import Retry, State
+from offload import RateLimit, Retry, State, Unavailable
 from offload.core.writes import holds
 from tests.runtime.interference import NO_ANSWER, outage, to_record, to_state
 from tests.runtime.scripted_task import ScriptedTask, fail
@@ -154,3 +154,27 @@ def test_a_claim_that_can_be_neither_confirmed_nor_released_is_charged(deploy):
 
     assert work.attempts == [2]
     assert job.status() is State.SUCCEEDED
+
+
+def test_a_claim_whose_answer_was_lost_is_released_when_the_rate_limit_cannot_be_read_after_it(deploy):
+    work = ScriptedTask(retry=Retry(max_attempts=1), rate_limit=RateLimit("100/s"))
+    pipeline = deploy(work)
+    job = work.delay("a")
+
+    pipeline.store.fail("apply", Unavailable("lost"), after=True, where=lambda write: "started_at" in write.set)
+    pipeline.store.fail("get", Unavailable("throttled"), skip=1)
+    pipeline.run_until_idle()
+
+    assert (job.status(), work.runs) == (State.SUCCEEDED, [("a", 1)])
+
+
+def test_a_claim_whose_answer_was_lost_is_released_when_the_payload_cannot_be_read_after_it(deploy):
+    work = ScriptedTask(retry=Retry(max_attempts=1))
+    pipeline = deploy(work)
+    job = work.delay("a" * 300_000)
+
+    pipeline.store.fail("apply", Unavailable("lost"), after=True, where=lambda write: "started_at" in write.set)
+    pipeline.blobs.fail("get", Unavailable("throttled"), skip=1)
+    pipeline.run_until_idle()
+
+    assert (job.status(), work.attempts) == (State.SUCCEEDED, [1])

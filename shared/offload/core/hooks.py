@@ -131,8 +131,10 @@ def call_hooks(method: str, *args: Any, first: Iterable[Hooks] = ()) -> None:
     for hook in reversed(hooks) if method.startswith("after_") else hooks:
         try:
             getattr(hook, method)(*args)
-        except (KeyboardInterrupt, SoftTimeLimitExceeded):
-            raise  # meant for the program, or for the task that is enqueueing
-        except BaseException as error:  # noqa: BLE001 - whatever it is, it is not the job's
+        except KeyboardInterrupt:
+            raise  # meant for the program
+        except BaseException as error:
+            if isinstance(error, SoftTimeLimitExceeded) and method.endswith("_enqueue"):
+                raise  # meant for the task that is enqueueing
             with suppress(Exception):  # a log handler may fail too
                 _log.error("a hook failed", extra={"hook": type(hook).__name__, "method": method}, exc_info=error)

@@ -88,7 +88,7 @@ class MessageReturns:
         is_last = too_long or received.receives >= self.max_receives - _REPLACE_BEFORE
         if is_last and disposition.may_be_replaced:
             return self._replace_or_hide(received, min(math.ceil(delay), LONGEST_QUEUE_DELAY))
-        self._hide(received, min(math.ceil(delay), room))
+        self._hide(received, max(0, min(math.ceil(delay), room)))
         return BatchAnswer.NOT_DONE
 
     def _fail(self, received: ReceivedMessage, *, must_name_job: bool) -> BatchAnswer:
