@@ -41,7 +41,7 @@ class BatchPass(IntEnum):
 
 
 class Unreadable(NamedTuple):
-    """The message breaks the contract, or is meant for another task; `delivery` has no more than the job's id."""
+    """The message breaks the contract, or is meant for another task; `delivery` has the part that could be read."""
 
     delivery: Delivery
     error: OffloadError

@@ -90,13 +90,12 @@ class RunEnds:
         """
         write = with_follow_up(write, self.settings.follow_ups)
         try:
-            record: JobRecord | None = invocation.repeat_until_answered(lambda: self.store.apply(write))
+            record = invocation.repeat_until_answered(lambda: self.store.apply(write))
         except Conflict as conflict:
-            record = conflict.item
-            if record is None or not ending.was_recorded(record, delivery):
-                asked_to_stop = record is not None and ending.is_asked_to_stop(record, delivery)
-                if asked_to_stop and if_cancelled is not None:
+            known: JobRecord | None = conflict.item
+            record = known or {}
+            if not ending.was_recorded(record, delivery):
+                if if_cancelled is not None and ending.is_asked_to_stop(record, delivery):
                     return self._apply(if_cancelled, delivery, invocation)
                 return RunOvertaken()
-        assert record is not None  # a write returns the record
         return RunEnded(State(write.set["state"]), record) if due is None else RunRetries(due)

@@ -169,7 +169,7 @@ class Worker:
         return self._after(outcome, delivery, received)
 
     def _decode(self, received: ReceivedMessage, invocation: Invocation) -> Delivery | Unreadable:
-        """Read a message. When it cannot be read, the delivery has an empty message and the job's id."""
+        """Read a message. The delivery of a body that cannot be decoded has an empty message and the job's id."""
         message, broken = Message(payload=None), None
         try:
             message = Message.decode(received.body)
