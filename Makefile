@@ -20,7 +20,7 @@ unexport PYTHONPATH PYTHONHOME VIRTUAL_ENV
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo test check bench simulate mutants local down synth deploy docs format lock clean
+.PHONY: help demo test check bench simulate mutants soak local down synth deploy docs format lock clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -50,6 +50,9 @@ simulate: $(READY) ## Hunt for broken guarantees: SEEDS=n random runs under faul
 mutants: $(READY) ## Plant faults in a copy, one at a time, and see each one caught
 	@$(BIN)/python -m tests.simulation.mutants $(ARGS)
 
+soak: $(READY) $(CDK) ## Ask a preloading web server 2,000 things at once, each of which waits for a job of its own
+	@$(BIN)/python -m tests.soak $(ARGS)
+
 local: $(READY) $(CDK) ## Deploy this app to an embedded AWS engine that stays up
 	@$(BIN)/offload local up $(ARGS)
 
@@ -68,14 +71,11 @@ docs: $(READY) ## Write the parts of docs/ again that are made from the code
 format: $(READY) ## Format the code and mend what the linter can
 	@$(BIN)/ruff check --fix --quiet; $(BIN)/ruff format
 
-lock: $(READY) ## Resolve requirements.txt again after a direct pin was changed
-	@sed '/^# What these need$$/q' requirements.txt > $(VENV)/direct.txt
-	@cp requirements.txt $(VENV)/all.txt
-	@$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --no-header --no-annotate \
-		$(VENV)/direct.txt --output-file $(VENV)/all.txt
-	@awk -F '[][=; ]+' 'NR == FNR { direct[$$1]; print; next } !($$1 in direct)' \
-		$(VENV)/direct.txt $(VENV)/all.txt > $(VENV)/locked.txt
-	@cp $(VENV)/locked.txt requirements.txt
+lock: $(READY) ## Resolve the requirements.txt again, with hashes, after a pin in a requirements.in was changed
+	@set -e; lock='$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --no-header --no-annotate --generate-hashes'; \
+	$$lock requirements.in --output-file requirements.txt; \
+	$$lock shared/offload/local/engine.in --output-file shared/offload/local/engine.txt; \
+	$$lock --no-deps tests/rie/requirements.in --output-file tests/rie/requirements.txt
 
 clean: ## Stop the engine and remove everything these commands made
 	@if [ -x $(BIN)/offload ]; then $(BIN)/offload local down >/dev/null 2>&1 || true; fi
@@ -91,8 +91,9 @@ $(READY): requirements.txt pyproject.toml
 	echo "installing the packages of requirements.txt into $(VENV) ($$("$$python" --version))" >&2; \
 	[ -x $(BIN)/python ] || "$$python" -m venv $(VENV) || { \
 		echo "error: $$python cannot make a virtual environment: install its venv module (Debian: python3-venv)" >&2; exit 1; }
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check $$(grep '^uv==' requirements.txt)
-	@$(BIN)/uv pip install --quiet --python $(BIN)/python --requirement requirements.txt
+	@sed -n '/^uv==/,/[^\\]$$/p' requirements.txt > $(VENV)/uv.txt
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes --requirement $(VENV)/uv.txt
+	@$(BIN)/uv pip install --quiet --require-hashes --python $(BIN)/python --requirement requirements.txt
 	@$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps --no-build-isolation --editable .
 	@touch $@
 

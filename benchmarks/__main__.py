@@ -18,10 +18,16 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__.partition("\n")[0])
     parser.add_argument("--imports", type=int, default=20, metavar="N", help="fresh processes of each side (20)")
     parser.add_argument("--batches", type=int, default=40, metavar="N", help="batches of ten of each side (40)")
+    parser.add_argument("--rounds", type=int, default=5, metavar="N", help="rounds of 200 jobs of each side (5)")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures there too; - prints them instead")
     parser.add_argument("--check", action="store_true", help="exit 1 when a mark is missed")
     given = parser.parse_args()
-    figures = run(imports=given.imports, batches=given.batches, note=lambda text: print(f"{text} ...", file=sys.stderr))
+    figures = run(
+        imports=given.imports,
+        batches=given.batches,
+        rounds=given.rounds,
+        note=lambda text: print(f"{text} ...", file=sys.stderr),
+    )
     machine = f"{platform.machine()}, {os.cpu_count()} processors, Python {platform.python_version()}"
     if given.json is not None:
         text = json.dumps({"machine": machine, "figures": [figure.describe() for figure in figures]}, indent=1)

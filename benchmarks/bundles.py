@@ -8,9 +8,10 @@ from pathlib import Path
 
 from benchmarks import HOME
 from infra.bundles import Bundler
+from infra.lock import read_lock
 from infra.stages import STAGES
 from infra.targets import Target, choose
-from infra.wheels import Wheels, compile_tree, read_pins
+from infra.wheels import Wheels, compile_tree
 
 HERE = Path(__file__).parent
 STOCK_REQUIREMENTS = ["aws-lambda-powertools", "boto3", "jmespath", "pydantic"]
@@ -32,7 +33,7 @@ def ours(folder: Path) -> Path:
 def stock(folder: Path) -> Path:
     """Bundle the stock handler."""
     target = host()
-    wheels = Wheels(target, read_pins(HOME / "requirements.txt"), _CACHE / target.tag)
+    wheels = Wheels(target, read_lock(HOME / "requirements.txt"), _CACHE / target.tag)
     with zipfile.ZipFile(wheels.archive(STOCK_REQUIREMENTS)) as archive:
         archive.extractall(folder)
     own = folder / "stock"

@@ -13,9 +13,10 @@ from typing import TYPE_CHECKING, Any
 
 import boto3
 
-from benchmarks import bundles, jobs
+from benchmarks import bulk, bundles, jobs
 from benchmarks.figures import Figure
 from benchmarks.processes import ACCOUNT, REGION, Endpoint, Handler, Side, endpoint, environment
+from benchmarks.twins import through_the_twins
 from offload.client import Client
 from offload.core.manifest import Manifest
 
@@ -39,12 +40,13 @@ _MANIFEST = Manifest(
 _WARM_UP = 5
 
 
-def run(*, imports: int, batches: int, note: Callable[[str], None]) -> list[Figure]:
+def run(*, imports: int, batches: int, rounds: int, note: Callable[[str], None]) -> list[Figure]:
     """Measure everything.
 
     Args:
         imports: Fresh processes of each side.
         batches: Batches of ten of each side, after a warm-up.
+        rounds: Rounds of many jobs that each side enqueues, after a warm-up.
         note: Told what is going on.
     """
     with tempfile.TemporaryDirectory() as folder, endpoint() as aws, _credentials(aws):
@@ -58,7 +60,10 @@ def run(*, imports: int, batches: int, note: Callable[[str], None]) -> list[Figu
             figures.append(_cpu(our_handler, stock_handler, batches))
             note("counting calls and write units")
             figures += _bills(our_handler, stock_handler, aws)
-    return figures
+        note(f"enqueueing {bulk.JOBS} jobs at once, {rounds} times each")
+        figures += bulk.bulk(_client(), aws, queue=_STOCK_QUEUE, table=_STOCK_JOBS, rounds=rounds)
+    note("running many jobs in memory")
+    return [*figures, through_the_twins()]
 
 
 def _sides(folder: Path, aws: Endpoint) -> tuple[Side, Side]:
@@ -73,7 +78,6 @@ def _sides(folder: Path, aws: Endpoint) -> tuple[Side, Side]:
                 "LAMBDA_TASK_ROOT": str(ours),
                 "OFFLOAD_TASK": "send_receipt",
                 "OFFLOAD_MANIFEST": _MANIFEST.dump(),
-                "OFFLOAD_MAX_RECEIVES": "13",
             },
         ),
         Side("stock handler", stock, "stock.handler", {"AWS_ENDPOINT_URL": aws.url, **_stock_variables(aws)}),
@@ -139,17 +143,17 @@ def _bills(ours: Handler, stock: Handler, aws: Endpoint) -> list[Figure]:
     sys.path.insert(0, str(bundles.HERE))
     stock_enqueue = importlib.import_module("stock.producer").enqueue
     figures = []
-    for how in ("enqueued", "bare"):
+    for how in ("enqueued", 'enqueued with track="start"', "bare"):
         calls: list[tuple[float, float]] = []
         units: list[tuple[float, float]] = []
         for _ in range(3):
             bills = []
             for handler, body, queue, enqueue in (
-                (ours, jobs.ours, _QUEUE, lambda given: client.enqueue("send_receipt", given).id),
+                (ours, jobs.ours, _QUEUE, lambda given, how=how: _enqueued(client, given, how)),
                 (stock, jobs.stock, _STOCK_QUEUE, stock_enqueue),
             ):
                 aws.ledger()
-                send = enqueue if how == "enqueued" else lambda _: str(uuid.uuid4())
+                send = enqueue if how != "bare" else lambda _: str(uuid.uuid4())
                 bodies = [body(send(jobs.payload(number)), number) for number in range(jobs.BATCH)]
                 handler.handle(jobs.event(bodies, queue))
                 bills.append(aws.ledger())
@@ -158,6 +162,10 @@ def _bills(ours: Handler, stock: Handler, aws: Endpoint) -> list[Figure]:
         figures.append(Figure(f"AWS calls per job, {how}", *_columns(calls)))
         figures.append(Figure(f"write units per job, {how}", *_columns(units), mark=UNITS_MARK))
     return figures
+
+
+def _enqueued(client: Client, given: dict[str, Any], how: str) -> str:
+    return client.enqueue("send_receipt", given, track="enqueue" if how == "enqueued" else "start").id
 
 
 def _calls(bill: dict[str, int]) -> float:

@@ -18,12 +18,16 @@ if TYPE_CHECKING:
     from offload import Client, EnqueueOptions, Job
 
 SENDER = "demo@example.org"
-DEPLOYER = {"OFFLOAD_EMAIL_SENDER": SENDER, "OFFLOAD_WEBHOOK_ALLOW_PRIVATE": "127.0.0.1/32"}
+DEPLOYER = {
+    "OFFLOAD_EMAIL_SENDER": SENDER,
+    "OFFLOAD_WEBHOOK_ALLOW_PRIVATE": "127.0.0.1",
+    "OFFLOAD_WEBHOOK_PORTS": "1024-65535",
+}
 """What the deploying shell sets for the tasks: who mail comes from, and that webhooks may reach this machine."""
 
 ROWS = 20_000
 _DELAY = 4
-_SECRET = "/offload/webhooks/default"  # noqa: S105 - a parameter's name
+_SECRET = "/offload/{stack}/webhooks/127.0.0.1"  # noqa: S105 - a parameter's name
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,7 +97,9 @@ def enqueue(client: Client, receiver: str) -> list[Trial]:
     """
     s3, sqs, stack = boto3.client("s3"), boto3.client("sqs"), client.manifest
     boto3.client("sesv2").create_email_identity(EmailIdentity=SENDER)
-    boto3.client("ssm").put_parameter(Name=_SECRET, Value="a shared secret", Type="SecureString", Overwrite=True)
+    boto3.client("ssm").put_parameter(
+        Name=_SECRET.format(stack=stack.stack), Value="the-secret-of-the-demo", Type="SecureString", Overwrite=True
+    )
     s3.put_object(Bucket=stack.bucket, Key="uploads/harbour.png", Body=picture(1200, 800))
     s3.put_object(Bucket=stack.bucket, Key="uploads/letter.png", Body=b"Dear sir or madam, I am not a picture.")
     s3.put_object(Bucket=stack.bucket, Key="uploads/orders.jsonl", Body=_orders())
@@ -137,7 +143,7 @@ def enqueue(client: Client, receiver: str) -> list[Trial]:
     return [*trials, later]
 
 
-_CLEANUP = {"prefix": "uploads/", "older_than_days": 30, "dry_run": True}
+_CLEANUP = {"prefix": "exports/", "older_than_days": 30, "dry_run": True}
 
 
 def picture(width: int, height: int) -> bytes:

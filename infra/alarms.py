@@ -125,12 +125,11 @@ def add_alarms(pipeline: TaskPipeline, topic: sns.Topic) -> None:
 def longest_wait(settings: Settings) -> int:
     """Return the age in seconds from which the oldest job in a queue needs attention.
 
-    Three kinds of messages are old without a problem: a delayed message waits up to 15 minutes, a failed attempt waits
+    Two kinds of messages are old without a problem: a delayed message waits up to 15 minutes, as a failed attempt does
     for its backoff, and the message of a crashed worker waits for its visibility timeout. The result is twice the sum
-    of these times.
+    of these times, and days less than SQS keeps a message.
     """
-    backoff = settings.retry.bound(settings.retry.max_attempts)
-    return 2 * int(LONGEST_QUEUE_DELAY + backoff + visibility_timeout(settings).to_seconds())
+    return 2 * int(LONGEST_QUEUE_DELAY + visibility_timeout(settings).to_seconds())
 
 
 def _lane_alarms(pipeline: TaskPipeline) -> Iterator[_AlarmSettings]:

@@ -10,19 +10,14 @@ from aws_cdk import aws_s3 as s3
 from constructs import Construct
 
 from infra import nag
-from offload.core.jobs.record import RECORD_LIFE_DAYS
 from offload.core.manifest import INDEX
+from offload.core.retention import folder_lives
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
-
     from infra.stages import Stage
-    from offload.core.tasks.settings import Settings
 
 INDEX_ATTRIBUTES = ["task", "state", "attempt", "max_attempts", "created_at", "updated_at", "next_at", "reason"]
 """Attributes of the index, which a list of jobs shows. Every further attribute makes each index write larger."""
-
-_DAY = 86_400
 
 
 class JobTable(Construct):
@@ -30,10 +25,10 @@ class JobTable(Construct):
 
     Attributes:
         table: The table. Its key is `id`; its index `by_state` contains only the jobs that can be listed.
-        bucket: The bucket, with the folders `payloads/` and `results/<days>d/`.
+        bucket: The bucket, with the folders of `core/retention.py`.
     """
 
-    def __init__(self, scope: Construct, id: str, *, stage: Stage, tasks: Iterable[Settings]) -> None:  # noqa: A002 - CDK's name
+    def __init__(self, scope: Construct, id: str, *, stage: Stage) -> None:  # noqa: A002 - CDK's name
         """Create the table and the bucket."""
         super().__init__(scope, id)
         removal_policy = cdk.RemovalPolicy.RETAIN if stage.keeps_data else cdk.RemovalPolicy.DESTROY
@@ -66,7 +61,7 @@ class JobTable(Construct):
             encryption=s3.BucketEncryption.S3_MANAGED,
             enforce_ssl=True,
             object_ownership=s3.ObjectOwnership.BUCKET_OWNER_ENFORCED,
-            lifecycle_rules=list(_lifecycle(tasks)),
+            lifecycle_rules=_lifecycle(),
             removal_policy=removal_policy,
         )
         nag.acknowledge(
@@ -77,28 +72,11 @@ class JobTable(Construct):
         )
 
 
-def _lifecycle(tasks: Iterable[Settings]) -> list[s3.LifecycleRule]:
-    result_lives = sorted({result_days(settings) for settings in tasks})
+def _lifecycle() -> list[s3.LifecycleRule]:
     return [
-        s3.LifecycleRule(
-            id="payloads",
-            prefix="payloads/",
-            # A job can run again for as long as it has a record, and then needs its payload.
-            expiration=cdk.Duration.days(RECORD_LIFE_DAYS),
-        ),
         *(
-            s3.LifecycleRule(
-                id=f"results-{days}d",
-                prefix=f"results/{days}d/",
-                # S3 counts in whole days, so one day more makes sure that an object outlives its result's last hour.
-                expiration=cdk.Duration.days(days + 1),
-            )
-            for days in result_lives
+            s3.LifecycleRule(id=folder.strip("/").replace("/", "-"), prefix=folder, expiration=cdk.Duration.days(days))
+            for folder, days in folder_lives().items()
         ),
         s3.LifecycleRule(id="uploads", abort_incomplete_multipart_upload_after=cdk.Duration.days(2)),
     ]
-
-
-def result_days(settings: Settings) -> int:
-    """Return a task's `result_ttl` in whole days, rounded up: the number in the folder name of its large results."""
-    return -(-int(settings.result_life) // _DAY)

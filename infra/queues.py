@@ -10,17 +10,11 @@ from constructs import Construct
 
 from offload.core.errors import DefinitionError
 from offload.core.manifest import dead_letter_name, queue_name
+from offload.core.messages.waiting import MAX_RECEIVES
+from offload.core.retention import DEAD_LETTER_DAYS, QUEUE_DAYS
 
 if TYPE_CHECKING:
     from offload.core.tasks.settings import Settings
-
-RETENTION = cdk.Duration.days(7)
-"""How long a message can wait, so that an outage of a week loses no message. Long retries fit too: a worker replaces a
-message by a copy before the message has used up its receives, and the copy's age begins anew."""
-
-DEAD_RETENTION = cdk.Duration.days(14)
-"""The longest retention of SQS. It must be longer than `RETENTION`, because a message keeps its age when it moves to a
-dead-letter queue. So a message that fails in its last hour stays there for one more week."""
 
 _TIMEOUTS_HIDDEN = 6
 """Function timeouts that a received message stays hidden. AWS advises six, so that Lambda can repeat a throttled batch.
@@ -55,7 +49,7 @@ class Lane(Construct):
             self,
             "DeadLetters",
             queue_name=dead_name,
-            retention_period=DEAD_RETENTION,
+            retention_period=cdk.Duration.days(DEAD_LETTER_DAYS),
             encryption=sqs.QueueEncryption.SQS_MANAGED,
             enforce_ssl=True,
             redrive_allow_policy=sqs.RedriveAllowPolicy(
@@ -68,11 +62,11 @@ class Lane(Construct):
             self,
             "Queue",
             queue_name=name,
-            retention_period=RETENTION,
+            retention_period=cdk.Duration.days(QUEUE_DAYS),
             visibility_timeout=visibility_timeout(settings),
             encryption=sqs.QueueEncryption.SQS_MANAGED,
             enforce_ssl=True,
-            dead_letter_queue=sqs.DeadLetterQueue(max_receive_count=settings.max_receives, queue=self.dead_letters),
+            dead_letter_queue=sqs.DeadLetterQueue(max_receive_count=MAX_RECEIVES, queue=self.dead_letters),
         )
 
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from aws_cdk import aws_iam as iam
 
 from infra import nag
-from infra.job_table import result_days
+from offload.core.retention import payload_folders, result_folder
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -26,8 +26,8 @@ class SharedResources:
     Attributes:
         table: ARN of the job table.
         bucket: ARN of the bucket for payloads and results.
-        timer_role: ARN of the role of one-time schedules.
         timers: Pattern for the ARNs of one-time schedules.
+        stack: Name of the stack.
         partition: AWS partition.
         region: AWS region.
         account: AWS account id.
@@ -35,15 +35,15 @@ class SharedResources:
 
     table: str
     bucket: str
-    timer_role: str
     timers: str
+    stack: str
     partition: str
     region: str
     account: str
 
     def fill(self, text: str) -> str:
-        """Replace the placeholders `{bucket}`, `{table}`, `{partition}`, `{region}` and `{account}` in a text."""
-        for name in ("bucket", "table", "partition", "region", "account"):
+        """Replace the placeholders `{bucket}`, `{table}`, `{stack}`, `{partition}`, `{region}` and `{account}`."""
+        for name in ("bucket", "table", "stack", "partition", "region", "account"):
             text = text.replace(f"{{{name}}}", getattr(self, name))
         return text
 
@@ -59,6 +59,7 @@ class TaskResources:
         other_queues: ARNs of the other queues that the function may send to.
         enqueues: Names of the tasks that the function may enqueue; `("*",)` stands for all.
         log_group: ARN of the function's log group, without `:*` at its end.
+        timer_role: ARN of the role of the function's one-time schedules.
     """
 
     task: str
@@ -67,6 +68,7 @@ class TaskResources:
     other_queues: Sequence[str]
     enqueues: Sequence[str]
     log_group: str
+    timer_role: str
 
 
 def function_role(scope: Construct, id: str, own: TaskResources, shared: SharedResources) -> iam.Role:  # noqa: A002 - CDK's name
@@ -97,12 +99,12 @@ def function_role(scope: Construct, id: str, own: TaskResources, shared: SharedR
 
 
 def _for_worker(own: TaskResources, shared: SharedResources) -> list[iam.PolicyStatement]:
-    # The folder of a large result names the result's life, because the bucket's lifecycle rules go by folder.
-    results = f"{shared.bucket}/results/{result_days(own.settings)}d/{own.task}/*"
+    payloads = [f"{shared.bucket}/{folder}*" for folder in payload_folders(own.task)]
+    results = f"{shared.bucket}/{result_folder(own.task, own.settings.result_life)}*"
     return [
         _allow(["logs:CreateLogStream", "logs:PutLogEvents"], [f"{own.log_group}:log-stream:*"]),
         # The event source mapping receives, deletes and reads attributes with this role. The worker itself changes the
-        # visibility of messages, and sends a copy of a message that has nearly used up its receives.
+        # visibility of messages, and sends a copy of a message that waits or has nearly used up its receives.
         _allow(
             [
                 "sqs:ReceiveMessage",
@@ -114,31 +116,33 @@ def _for_worker(own: TaskResources, shared: SharedResources) -> list[iam.PolicyS
             own.own_queues,
         ),
         _allow(["dynamodb:GetItem", "dynamodb:UpdateItem"], [shared.table]),
-        _allow(["s3:GetObject"], [f"{shared.bucket}/payloads/{own.task}/*"]),
-        _allow(["s3:PutObject"], [results]),
+        # A worker writes a payload again that has grown old: see `core/retention.py`.
+        _allow(["s3:GetObject", "s3:PutObject"], payloads),
+        # A follow-up is given the whole result, which the worker reads where it has stored it.
+        _allow(["s3:PutObject", *(["s3:GetObject"] if own.settings.on_success else [])], [results]),
+        # A message that waits for more than 15 minutes is sent by a timer.
+        _allow(["scheduler:CreateSchedule"], [shared.timers]),
+        _allow(
+            ["iam:PassRole"], [own.timer_role], {"StringEquals": {"iam:PassedToService": "scheduler.amazonaws.com"}}
+        ),
     ]
 
 
 def _for_producer(own: TaskResources, shared: SharedResources) -> list[iam.PolicyStatement]:
     if not own.enqueues:
         return []
-    folders = [f"{shared.bucket}/payloads/{task}{'/*' if task != '*' else ''}" for task in own.enqueues]
-    statements = [_allow(["s3:PutObject"], folders)]
+    folders = [folder for task in own.enqueues for folder in payload_folders(task)]
+    statements = [_allow(["s3:PutObject"], [f"{shared.bucket}/{folder}*" for folder in folders])]
     if own.other_queues:
         statements.append(_allow(["sqs:SendMessage"], own.other_queues))
     if own.settings.enqueues:
-        # Timers are for long delays, and results of other jobs are read by handles: both only in the task's own code.
-        # A follow-up has no delay, and nobody waits for its result.
+        # Results of other jobs are read by handles in the task's own code. Nobody waits for the result of a follow-up.
         named = [task for task in own.settings.enqueues if task != "*"]
         results = [f"{shared.bucket}/results/*/{task}/*" for task in named] or [f"{shared.bucket}/results/*"]
         statements += [
             _allow(["s3:GetObject"], results),
-            _allow(["scheduler:CreateSchedule"], [shared.timers]),
-            _allow(
-                ["iam:PassRole"],
-                [shared.timer_role],
-                {"StringEquals": {"iam:PassedToService": "scheduler.amazonaws.com"}},
-            ),
+            # `async` code waits for many jobs with one request; the records of many jobs are written as statements.
+            _allow(["dynamodb:BatchGetItem", "dynamodb:PartiQLInsert", "dynamodb:PartiQLUpdate"], [shared.table]),
         ]
     return statements
 

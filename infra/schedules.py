@@ -1,6 +1,8 @@
 """The schedules of tasks: EventBridge rules, or EventBridge Scheduler for a schedule that a rule cannot represent.
 
-The job id consists of task, schedule and tick, so a tick that is delivered twice makes one job.
+The job id consists of task, schedule, stack and tick, so a tick that is delivered twice makes one job. CloudFormation
+draws the stack's part when the stack is created, and nobody outside knows that part: whoever could compute the ids of
+coming ticks could use them up before.
 """
 
 from __future__ import annotations
@@ -8,6 +10,7 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any
 
+import aws_cdk as cdk
 from aws_cdk import aws_events as events
 from aws_cdk import aws_iam as iam
 from aws_cdk import aws_scheduler as scheduler
@@ -24,6 +27,10 @@ if TYPE_CHECKING:
 
 _LONGEST_TEMPLATE = 8192
 """Characters that EventBridge allows in the template of a rule's input."""
+
+_STACK = "@stack@"
+_DRAWN = 36
+"""Characters of the part of a stack's id that is drawn."""
 
 _UTC = ("UTC", "Etc/UTC")
 _SPECIAL_CHARACTERS = set("<>\\")
@@ -68,20 +75,27 @@ def _compact(value: Any) -> str:
 def _message(task: str, index: int, schedule: Schedule, tick: str) -> dict[str, Any]:
     return {
         "version": VERSION,
-        "id": f"cron:{task}:{index}:{tick}",
+        "id": f"cron:{task}:{index}:{_STACK}:{tick}",
         "task": task,
         "enqueued_at": tick,
         "payload": schedule.payload,
     }
 
 
+def _for_stack(text: str) -> str:
+    """Return the text of a message with the drawn part of the stack's id: `arn:...:stack/NAME/DRAWN`."""
+    drawn = cdk.Fn.select(2, cdk.Fn.split("/", cdk.Aws.STACK_ID))
+    return text.replace(_STACK, drawn, 1)  # the first one is the id's; a payload may have more
+
+
 def _add_rule(scope: Construct, task: str, index: int, schedule: Schedule, *, queue: sqs.Queue) -> None:
     template = _compact(_message(task, index, schedule, "@tick@"))
     # With `rules_alone`, the payload may contain a `<`, which would begin a placeholder.
     template = template.replace("<", "\\u003c").replace("@tick@", "<time>", 2)
-    if len(template) > _LONGEST_TEMPLATE:
+    length = len(template) - len(_STACK) + _DRAWN
+    if length > _LONGEST_TEMPLATE:
         raise DefinitionError(
-            f"task {task!r}: the payload of schedule {index} makes a message of {len(template)} characters; "
+            f"task {task!r}: the payload of schedule {index} makes a message of {length} characters; "
             f"EventBridge takes {_LONGEST_TEMPLATE}"
         )
     rule = events.CfnRule(
@@ -95,7 +109,7 @@ def _add_rule(scope: Construct, task: str, index: int, schedule: Schedule, *, qu
                 id="queue",
                 arn=queue.queue_arn,
                 input_transformer=events.CfnRule.InputTransformerProperty(
-                    input_paths_map={"time": "$.time"}, input_template=template
+                    input_paths_map={"time": "$.time"}, input_template=_for_stack(template)
                 ),
             )
         ],
@@ -126,6 +140,6 @@ def _add_to_scheduler(
         target=scheduler.CfnSchedule.TargetProperty(
             arn=queue.queue_arn,
             role_arn=timers.role.role_arn,
-            input=_compact(message),
+            input=_for_stack(_compact(message)),
         ),
     ).node.add_dependency(timers)

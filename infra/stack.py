@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import aws_cdk as cdk
-from aws_cdk import aws_ssm as ssm
 
 from infra import targets
 from infra.alarms import AlarmTopic, add_alarms
@@ -13,11 +12,13 @@ from infra.bundles import Bundler
 from infra.dashboard import Dashboard
 from infra.enqueueing import may_enqueue
 from infra.job_table import JobTable
+from infra.parameters import ManifestParameters
 from infra.roles import SharedResources
 from infra.task_pipeline import Plan, TaskPipeline
 from infra.timers import Timers
 from offload.core.errors import DefinitionError
-from offload.core.manifest import Manifest, parameter_name, queue_name
+from offload.core.manifest import Manifest, queue_name
+from offload.core.tasks.manifest_entry import manifest_entry
 from offload.core.tasks.registry import discover
 
 if TYPE_CHECKING:
@@ -55,7 +56,8 @@ class OffloadStack(cdk.Stack):
         super().__init__(scope, id, stack_name=stage.stack, description="Offload: background tasks")
         # CDK makes a function depend on its role twice. cfn-lint reports the redundant dependency, which is harmless.
         self.template_options.metadata = {"cfn-lint": {"config": {"ignore_checks": ["W3005"]}}}
-        settings = {name: task.settings for name, task in discover(root).items()}
+        tasks = discover(root)
+        settings = {name: task.settings for name, task in tasks.items()}
         if not settings:
             raise DefinitionError(f"no tasks under {root}: write functions/<name>/handler.py")
         for name in settings:
@@ -67,7 +69,7 @@ class OffloadStack(cdk.Stack):
                 f"No Python {target.python} on this machine: bundles contain no bytecode, and cold starts take two to "
                 f"three times as long. Install this Python, or deploy with -c python=VERSION of one you have.",
             )
-        self.jobs = JobTable(self, "State", stage=stage, tasks=settings.values())
+        self.jobs = JobTable(self, "State", stage=stage)
         queues = [
             self.format_arn(service="sqs", resource=queue_name(stage.stack, name, lane))
             for name, task_settings in settings.items()
@@ -80,7 +82,7 @@ class OffloadStack(cdk.Stack):
             region=self.region,
             table=self.jobs.table.table_name,
             bucket=self.jobs.bucket.bucket_name,
-            tasks={name: task_settings.for_producers() for name, task_settings in settings.items()},
+            tasks={name: manifest_entry(task) for name, task in tasks.items()},
             timers={"group": timers.group, "role": timers.role.role_arn},
         )
         plan = Plan(
@@ -92,8 +94,8 @@ class OffloadStack(cdk.Stack):
             shared=SharedResources(
                 table=self.jobs.table.table_arn,
                 bucket=self.jobs.bucket.bucket_arn,
-                timer_role=timers.role.role_arn,
                 timers=self.format_arn(service="scheduler", resource="schedule", resource_name=f"{timers.group}/*"),
+                stack=stage.stack,
                 partition=self.partition,
                 region=self.region,
                 account=self.account,
@@ -105,16 +107,7 @@ class OffloadStack(cdk.Stack):
         for pipeline in self.pipelines.values():
             add_alarms(pipeline, topic)
         Dashboard(self, "Dashboard", stage=stage, pipelines=list(self.pipelines.values()))
-        parameter = ssm.StringParameter(
-            self,
-            "Manifest",
-            parameter_name=parameter_name(stage.stack),
-            description="The tasks and resources of this stack; clients read it",
-            string_value=manifest.dump(),
-            # A parameter is free up to 4 KB, enough for about forty tasks. A larger one becomes an advanced parameter,
-            # which costs $0.05 a month.
-            tier=ssm.ParameterTier.INTELLIGENT_TIERING,
-        )
+        parameter = ManifestParameters(self, "Manifest", manifest=manifest).parameter
         cdk.CfnOutput(self, "ManifestParameter", value=parameter.parameter_name)
         cdk.CfnOutput(self, "AlarmTopic", value=topic.topic_arn)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import aws_cdk as cdk
@@ -125,14 +125,17 @@ class TaskPipeline(Construct):
             ]
             for task in plan.manifest.tasks
         }
+        own_queues = queue_arns[self.task]
+        other_queues = [arn for task in enqueues if task != self.task for arn in queue_arns[task]]
+        timer_role = plan.timers.role_for(self, "TimerRole", [*own_queues, *other_queues]).role_arn
         role = function_role(
             self,
             "Role",
             TaskResources(
                 task=self.task,
                 settings=self.settings,
-                own_queues=queue_arns[self.task],
-                other_queues=[arn for task in enqueues if task != self.task for arn in queue_arns[task]],
+                own_queues=own_queues,
+                other_queues=other_queues,
                 enqueues=["*"] if "*" in self.settings.enqueues else enqueues,
                 log_group=stack.format_arn(
                     service="logs",
@@ -140,10 +143,12 @@ class TaskPipeline(Construct):
                     resource_name=log_name,
                     arn_format=cdk.ArnFormat.COLON_RESOURCE_NAME,
                 ),
+                timer_role=timer_role,
             ),
             plan.shared,
         )
-        bundle = plan.bundler.bundle(self.task, may_import(self.task, plan.settings))
+        known = {name: plan.manifest.tasks[name] for name in sorted({self.task, *enqueues})}
+        bundle = plan.bundler.bundle(self.task, may_import(self.task, plan.settings), known)
         function = lambda_.Function(
             self,
             "Function",
@@ -159,7 +164,11 @@ class TaskPipeline(Construct):
             memory_size=self.settings.memory,
             role=role,
             log_group=log_group,
-            environment=environment.build(self.task, self.settings, plan.manifest, enqueues),
+            environment=environment.build(
+                self.task,
+                self.settings,
+                replace(plan.manifest, timers={**plan.manifest.timers, "role": timer_role}),
+            ),
             # Lambda's guard would stop tasks that enqueue tasks. The limit of hops in messages ends an endless chain.
             recursive_loop=lambda_.RecursiveLoop.ALLOW,
         )

@@ -1,5 +1,7 @@
 """The third-party packages of functions. Each distinct set of packages is installed once and kept as an archive.
 
+Every file that is installed has a hash that the lock names (`infra.lock`).
+
 uv installs finished wheels for the target, on any machine, without a compiler and without docker. It needs no network
 when the wheels are in its cache. It does not run at all when the archive exists.
 """
@@ -15,19 +17,21 @@ import sys
 import tempfile
 import tomllib
 import zipfile
+from operator import attrgetter
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from uv import find_uv_bin
 
+from infra.lock import Pin, requirement_lines, select
 from offload.core.errors import DefinitionError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable, Iterator, Sequence
 
     from infra.targets import Target
 
-_FORMAT = 2
+_FORMAT = 3
 """Version of the archives that this module writes. Increase it with every change of the format: archives with another
 version are not used again."""
 
@@ -39,8 +43,6 @@ _MOST_CACHED = 12
 
 LAMBDA_ROOT = "/var/task"
 _EARLIEST_TIME = (1980, 1, 1, 0, 0, 0)
-_PIN = re.compile(r"^([A-Za-z0-9][A-Za-z0-9._-]*)(?:\[[^\]]*\])?(==[^\s;\\]+)\s*(;[^\\#]*)?")
-_NAME = re.compile(r"[A-Za-z0-9._-]+")
 _INSTALLED = re.compile(r"(?P<name>.+)-(?P<version>[^-]+)\.dist-info")
 
 
@@ -51,52 +53,31 @@ def library_requirements(pyproject: Path) -> list[str]:
 
 
 def task_requirements(path: Path) -> list[str]:
-    """Return the requirements in a task's `requirements.txt`; the file may be absent."""
-    lines = path.read_text().splitlines() if path.is_file() else []
-    return [line for line in (line.partition("#")[0].strip() for line in lines) if line]
-
-
-def package_name(requirement: str) -> str:
-    """Return the normalised package name of a requirement.
-
-    Raises:
-        DefinitionError: The requirement does not begin with a package name.
-    """
-    match = _NAME.match(requirement)
-    if match is None:
-        raise DefinitionError(f"requirement {requirement!r} does not begin with a package name")
-    return re.sub(r"[-_.]+", "-", match[0]).lower()
-
-
-def read_pins(lock: Path) -> list[str]:
-    """Read the `name==version` lines of the root `requirements.txt`, without extras and hashes.
-
-    uv does not accept extras and hashes in constraints.
-
-    Raises:
-        DefinitionError: The file does not exist.
-    """
-    if not lock.is_file():
-        raise DefinitionError(f"{lock} is missing: it pins the versions of the functions' packages")
-    matches = (_PIN.match(line) for line in lock.read_text().splitlines())
-    return sorted(match[1] + match[2] + (f" {match[3].strip()}" if match[3] else "") for match in matches if match)
+    """Return the requirements in a task's `requirements.txt`, without hashes; the file may be absent."""
+    return [line.partition(" --hash=")[0].strip() for line in requirement_lines(path)]
 
 
 class Wheels:
     """Archives of installed packages for one target."""
 
-    def __init__(self, target: Target, pins: list[str], cache: Path) -> None:
-        """Keep the target, the pinned versions and the folder for archives; nothing is installed."""
-        self._target, self._pins, self._cache = target, pins, cache
+    def __init__(self, target: Target, lock: Sequence[Pin], cache: Path) -> None:
+        """Keep the target, the lock and the folder for archives; nothing is installed."""
+        self._target, self._lock, self._cache = target, lock, cache
 
-    def archive(self, requirements: Iterable[str]) -> Path:
+    def archive(self, requirements: Iterable[str], own: Iterable[Pin] = ()) -> Path:
         """Return a zip archive with the packages, their dependencies and their bytecode.
 
+        Args:
+            requirements: What is needed.
+            own: Locked packages besides those of the lock.
+
         Raises:
-            DefinitionError: uv could not install the packages. The message contains uv's error.
+            DefinitionError: A package is not locked, or uv could not install the packages, for example because a file
+                has another hash than its lock. The message contains uv's error.
         """
-        wanted = sorted(set(requirements))
-        key = json.dumps([_FORMAT, self._target.tag, self._target.wheels, self._target.bytecode, wanted, self._pins])
+        wanted, pins = sorted(set(requirements)), sorted({*self._lock, *own}, key=attrgetter("locked", "marker"))
+        locked = [(pin.locked, pin.marker) for pin in pins]
+        key = json.dumps([_FORMAT, self._target.tag, self._target.wheels, self._target.bytecode, wanted, locked])
         path = self._cache / f"wheels-{hashlib.sha256(key.encode()).hexdigest()[:16]}.zip"
         if path.is_file():
             path.touch()  # the newest archives stay in the cache, so an archive in use must look new
@@ -104,13 +85,13 @@ class Wheels:
             self._cache.mkdir(parents=True, exist_ok=True)
             with tempfile.TemporaryDirectory(dir=self._cache) as folder:
                 tree, archive = Path(folder) / "tree", Path(folder) / "archive.zip"
-                self._build(wanted, tree, archive)
+                self._build(wanted, pins, tree, archive)
                 archive.replace(path)
             keep_newest(self._cache.glob("wheels-*.zip"), _MOST_CACHED)
         return path
 
-    def _build(self, requirements: list[str], tree: Path, archive: Path) -> None:
-        self._install(requirements, tree)
+    def _build(self, requirements: list[str], pins: list[Pin], tree: Path, archive: Path) -> None:
+        self._install(requirements, pins, tree)
         for unneeded in (tree / "bin", tree / ".lock"):
             shutil.rmtree(unneeded) if unneeded.is_dir() else unneeded.unlink(missing_ok=True)
         # A function never imports typing stubs and the tests of packages. `.dist-info` stays, because it contains the
@@ -129,23 +110,45 @@ class Wheels:
         with zipfile.ZipFile(archive, "w") as out:
             add_tree(out, tree)
 
-    def _install(self, requirements: list[str], tree: Path) -> None:
-        constraints = tree.with_name("constraints.txt")
-        constraints.write_text("\n".join(self._pins))
-        command = [find_uv_bin(), "pip", "install", "--quiet", "--target", str(tree), "--constraint", str(constraints)]
-        command += ["--only-binary", ":all:", "--no-python-downloads"]
+    def _install(self, requirements: list[str], pins: list[Pin], tree: Path) -> None:
+        """Resolve the requirements within the lock, and install exactly the files whose hashes the lock has."""
+        constraints, wanted = tree.with_name("constraints.txt"), tree.with_name("wanted.txt")
+        constraints.write_text("\n".join(pin.constraint for pin in pins), encoding="utf-8")
+        wanted.write_text("\n".join(requirements), encoding="utf-8")
+        machine = [
+            "--only-binary",
+            ":all:",
+            "--no-python-downloads",
+            "--python",
+            self._target.interpreter or sys.executable,
+        ]
         if self._target.wheels:
-            command += ["--python-platform", self._target.wheels, "--python-version", self._target.python]
-        command += ["--python", self._target.interpreter or sys.executable]
-        problem = _run([*command, *requirements])
-        if problem and _run([*command, "--offline", *requirements]):
+            machine += ["--python-platform", self._target.wheels, "--python-version", self._target.python]
+        resolve = ["compile", "--quiet", "--no-header", "--no-annotate", "--constraint", str(constraints), str(wanted)]
+        resolved = self._uv([*resolve, *machine], requirements)
+        locked = tree.with_name("locked.txt")
+        locked.write_text("\n".join(pin.locked for pin in select(resolved.split("\n"), pins)), encoding="utf-8")
+        install = ["install", "--quiet", "--no-deps", "--require-hashes", "--target", str(tree)]
+        self._uv([*install, *machine, "--requirement", str(locked)], requirements)
+
+    def _uv(self, arguments: list[str], requirements: list[str]) -> str:
+        """Run a command of `uv pip`, without the network if it fails with it; returns what it printed.
+
+        Raises:
+            DefinitionError: The command failed both times.
+        """
+        command = [find_uv_bin(), "pip", *arguments, "--color", "never"]
+        done = _run(command)
+        if done.returncode and (offline := _run([*command, "--offline"])).returncode == 0:
+            done = offline
+        if done.returncode:
+            problem = done.stderr.strip() or f"exit code {done.returncode}"
             raise DefinitionError(f"cannot install {', '.join(requirements)} for {self._target.tag}:\n{problem}")
+        return done.stdout.strip()
 
 
-def _run(command: list[str]) -> str:
-    """Run a command; returns its error output, or an empty text when it succeeds."""
-    done = subprocess.run(command, capture_output=True, text=True, check=False)  # noqa: S603 - uv, or an interpreter
-    return done.stderr.strip() or f"exit code {done.returncode}" if done.returncode else ""
+def _run(command: list[str]) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(command, capture_output=True, text=True, check=False)  # noqa: S603 - uv, or an interpreter
 
 
 def compile_tree(tree: Path, target: Target) -> None:

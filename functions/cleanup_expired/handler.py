@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import os
 from datetime import timedelta
 from typing import TYPE_CHECKING, Annotated
 
-from pydantic import AfterValidator, BaseModel, Field
+from pydantic import BaseModel, Field
 
-from functions import permanent_on, s3, stack
-from offload import Allow, Cron, Permanent, Retry, current_job, task
+from functions import from_deployer, permanent_on, s3, stack
+from offload import Allow, Cron, DefinitionError, Permanent, Retry, current_job, task
 from offload.core.clock import SystemClock
 
 if TYPE_CHECKING:
@@ -16,23 +17,36 @@ if TYPE_CHECKING:
 
     from mypy_boto3_s3.type_defs import ObjectIdentifierTypeDef, ObjectTypeDef
 
-PREFIXES = ("exports/", "uploads/")  # only objects under these prefixes may be deleted, never payloads and results
+RULES = "OFFLOAD_CLEANUP"
+DEFAULT_RULES = "exports/:30"
+KEPT = ("payloads/", "results/")  # the library's own folders, for which the bucket has lifecycle rules
 PAGE = 1000  # objects in one list or delete request, at most
 SPARE_TIME = 30  # seconds; with less time before the soft limit, no further page is begun
 
 
-def cleanable(prefix: str) -> str:
-    """Return the prefix if it begins with one of `PREFIXES`.
+def rules(text: str) -> dict[str, int]:
+    """Read what may be deleted, such as `exports/:30,uploads/:90`: folders, and the least age of an object in days.
 
     Raises:
-        ValueError: The prefix is empty, or begins with something else.
+        DefinitionError: A part has another form, or names a folder of the library.
     """
-    if not prefix.startswith(PREFIXES):
-        raise ValueError(f"prefix={prefix!r} must begin with one of {', '.join(PREFIXES)}: nothing else may be deleted")
-    return prefix
+    found = {}
+    for part in filter(None, (part.strip() for part in text.split(","))):
+        prefix, _, days = part.rpartition(":")
+        if not (prefix.endswith("/") and prefix != "/" and days.isascii() and days.isdigit() and int(days) >= 1):
+            raise DefinitionError(f"{RULES}: {part!r} must be a folder and days, such as {DEFAULT_RULES}")
+        if prefix.startswith(KEPT):
+            raise DefinitionError(f"{RULES}: {part!r} names a folder that the library empties by itself")
+        found[prefix] = int(days)
+    return found
 
 
-Prefix = Annotated[str, AfterValidator(cleanable)]
+def deployed_rules() -> dict[str, int]:
+    """Return the rules of the deployment."""
+    return rules(os.environ.get(RULES) or DEFAULT_RULES)
+
+
+Prefix = Annotated[str, Field(min_length=1, max_length=900)]
 Days = Annotated[int, Field(ge=1, le=36_500)]
 Count = Annotated[int, Field(ge=1, le=1_000_000)]
 
@@ -62,10 +76,16 @@ class CleanupError(Exception):
     timeout="15m",
     batch_size=1,
     max_concurrency=2,
-    schedules=(Cron("0 3 * * *", payload={"prefix": "exports/", "older_than_days": 30}),),
+    environment=from_deployer(RULES),
+    schedules=tuple(
+        Cron("0 3 * * *", payload={"prefix": prefix, "older_than_days": days})
+        for prefix, days in deployed_rules().items()
+    ),
     allow=(
-        Allow(("s3:ListBucket",), ("{bucket}",), {"StringLike": {"s3:prefix": [f"{prefix}*" for prefix in PREFIXES]}}),
-        Allow(("s3:DeleteObject",), tuple(f"{{bucket}}/{prefix}*" for prefix in PREFIXES)),
+        Allow(
+            "s3:ListBucket", "{bucket}", {"StringLike": {"s3:prefix": [f"{prefix}*" for prefix in deployed_rules()]}}
+        ),
+        Allow("s3:DeleteObject", tuple(f"{{bucket}}/{prefix}*" for prefix in deployed_rules())),
     ),
 )
 def cleanup_expired(
@@ -76,24 +96,28 @@ def cleanup_expired(
 ) -> Cleanup:
     """Delete objects under a prefix that were last written more than `older_than_days` days ago.
 
+    The variable `OFFLOAD_CLEANUP` of the deploying shell says what may be deleted: folders of the bucket, each with the
+    least age of an object in days. By default it is `exports/:30`. Every night each folder is cleaned by its own rule.
+    A payload can choose a part of a folder and a higher age, and nothing else.
+
     The task can be repeated at any time, because S3 does not list deleted objects. In a versioned bucket a deletion
     hides the object, and a lifecycle rule of the bucket removes the hidden version. If you need no count, no limit and
     no dry run, a lifecycle rule alone can replace this task.
 
     Args:
-        prefix: Prefix of the keys; must begin with one of `PREFIXES`.
-        older_than_days: Days, at least 1.
+        prefix: Prefix of the keys; must begin with a folder of the rules.
+        older_than_days: Days, at least those of the folder's rule.
         dry_run: Count the objects and delete nothing.
         most_objects: Number of objects after which the run stops.
 
     Raises:
-        Permanent: The prefix is not allowed, or the task's role may not delete.
+        Permanent: The rules do not allow the prefix or the age, or the task's role may not delete.
         CleanupError: S3 did not delete some objects.
     """
-    try:
-        cleanable(prefix)
-    except ValueError as error:
-        raise Permanent(str(error)) from error
+    allowed = deployed_rules()
+    if not any(prefix.startswith(folder) and older_than_days >= days for folder, days in allowed.items()):
+        known = ", ".join(f"{folder} from {days} days on" for folder, days in allowed.items())
+        raise Permanent(f"prefix={prefix!r}, older_than_days={older_than_days}: may be deleted are {known} ({RULES})")
     bucket, job = stack().bucket, current_job()
     written_before = SystemClock().now() / 1000 - timedelta(days=older_than_days).total_seconds()
     deleted = size = listed = 0

@@ -9,31 +9,31 @@ import time
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from http import HTTPStatus
+from http.client import HTTPException
 from typing import TYPE_CHECKING, Annotated
 
 from pydantic import AfterValidator, BaseModel, Field, JsonValue
 
-from functions import from_deployer, permanent_on, sdk
+from functions import from_deployer, permanent_on, sdk, stack
 from offload import Allow, Permanent, Retry, RetryLater, current_job, task
 
-from .signature import HEADER, sign
-from .target import ForbiddenTargetError, Target, check, networks, read_url
+from .posting import Deadline, post
+from .signature import HEADER, LEAST_SECRET, sign
+from .target import DEFAULT_PORTS, ForbiddenTargetError, check, networks, ports, read_url
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     from mypy_boto3_ssm import SSMClient
 
-ALLOW_PRIVATE = "OFFLOAD_WEBHOOK_ALLOW_PRIVATE"
-SECRETS = "/offload/webhooks/"
+ALLOW_PRIVATE, PORTS = "OFFLOAD_WEBHOOK_ALLOW_PRIVATE", "OFFLOAD_WEBHOOK_PORTS"
 SECRET_LIFE = 300  # seconds that a secret is kept in memory; a changed secret is in use after this time
-CONNECT_TIMEOUT, READ_TIMEOUT, MOST_ADDRESSES = 5, 15, 4  # 4 x 5 s + 15 s are less than the task's timeout
+MOST_SECRETS = 2  # that sign one delivery: the new one and the old one, while they are exchanged
+DELIVERY_TIME = 20.0  # seconds from the look-up of the host to the last header; half of the task's timeout
 LONGEST_WAIT = 6 * 3600  # seconds; a longer Retry-After of a receiver is shortened to this
 WORTH_RETRYING = (HTTPStatus.REQUEST_TIMEOUT, HTTPStatus.TOO_EARLY, HTTPStatus.TOO_MANY_REQUESTS)
 
 Url = Annotated[str, AfterValidator(lambda text: str(read_url(text))), Field(max_length=2048)]
 Event = Annotated[str, Field(pattern=r"^[A-Za-z0-9._:-]{1,100}$")]
-SecretName = Annotated[str, Field(pattern=r"^[A-Za-z0-9._-]{1,100}$")]
+SecretName = Annotated[str, Field(pattern=r"^[A-Za-z0-9._-]{1,253}$")]
 
 
 class Delivery(BaseModel):
@@ -63,31 +63,39 @@ def ssm() -> SSMClient:
 @task(
     retry=Retry(max_attempts=10, base="15s", cap="1h"),  # the attempts take one hour on average, two hours at most
     timeout="45s",
+    batch_size=1,  # a slow receiver takes the time of its own delivery alone
     max_concurrency=20,
-    environment=from_deployer(ALLOW_PRIVATE),
-    allow=(Allow(("ssm:GetParameter",), ("arn:{partition}:ssm:{region}:{account}:parameter" + SECRETS + "*",)),),
+    environment=from_deployer(ALLOW_PRIVATE, PORTS),
+    allow=(
+        Allow(("ssm:GetParameter",), ("arn:{partition}:ssm:{region}:{account}:parameter/offload/{stack}/webhooks/*",)),
+    ),
 )
 def deliver_webhook(
     url: Url,
     event: Event,
     data: dict[str, JsonValue],
-    secret_name: SecretName = "default",  # noqa: S107 - a name, not a secret
+    secret_name: SecretName | None = None,
 ) -> Delivery:
-    """POST `{"id", "event", "data"}` as JSON, signed with the secret kept in SSM as `/offload/webhooks/<secret_name>`.
+    """POST `{"id", "event", "data"}` as JSON, signed for its receiver.
+
+    The secret is the SSM parameter `/offload/<stack>/webhooks/<secret_name>`. While a secret is replaced by a new one,
+    the parameter has both, with a blank between them, and both sign. `docs/webhooks.md` is the page for receivers.
 
     Delivery is at least once. Every attempt of a job sends the same body and the same `Idempotency-Key`, which is the
     job's id. Every 2xx status is a success. The job is retried on 408, 425, 429, 5xx, timeouts and connection errors,
     after the time in the receiver's `Retry-After` header if there is one. Every other status is final. Redirects are
-    not followed.
+    not followed. A delivery that takes more than 20 seconds is broken off.
 
-    Only https URLs with public addresses are called. The variable `OFFLOAD_WEBHOOK_ALLOW_PRIVATE` in the deploying
-    shell allows private networks, as comma-separated CIDR blocks; there plain http is allowed too.
+    Only https URLs with public addresses and port 443 are called. Two variables in the deploying shell allow more:
+    `OFFLOAD_WEBHOOK_PORTS` has the allowed ports, such as `443,8000-8999`. `OFFLOAD_WEBHOOK_ALLOW_PRIVATE` has private
+    networks, as comma-separated CIDR blocks; there plain http is allowed too. No network opens loopback and the
+    addresses of metadata services; each such address must be named by itself.
 
     Args:
         url: URL of the receiver.
         event: Name of the event, such as `order.paid`.
         data: Data of the event.
-        secret_name: Name of the secret that signs. Receivers check the signature with `verify` of `signature.py`.
+        secret_name: Name of the secret that signs; None for the host in the URL, so that each receiver has its own.
 
     Raises:
         Permanent: The receiver refused for good, the URL is not allowed, or the secret does not exist.
@@ -99,73 +107,51 @@ def deliver_webhook(
         body = json.dumps({"id": job.id, "event": event, "data": data}, separators=(",", ":"), allow_nan=False).encode()
     except ValueError as error:
         raise Permanent("data contains NaN or an infinity, which JSON cannot represent") from error
+    deadline = Deadline(min(DELIVERY_TIME, job.remaining))
+    try:
+        url = str(read_url(url))
+        allowed, open_ports = networks(os.environ.get(ALLOW_PRIVATE, "")), ports(os.environ.get(PORTS, ""))
+        target = check(url, allowed, open_ports or DEFAULT_PORTS, deadline)
+    except ForbiddenTargetError as error:
+        raise Permanent(str(error)) from error
+    except OSError as error:
+        raise DeliveryError(f"the receiver's name did not resolve: {error}") from error
+    secrets = _secrets(secret_name or target.host, int(time.monotonic() / SECRET_LIFE))
+    is_default_port = target.port == (443 if target.secure else 80)
     headers = {
+        "Host": target.host if is_default_port else f"{target.host}:{target.port}",
         "Content-Type": "application/json",
         "User-Agent": "offload-webhook/1",
         "Idempotency-Key": job.id,
         "Offload-Event": event,
         "Offload-Attempt": str(job.attempt),
-        HEADER: sign(body, _secret(secret_name, int(time.monotonic() / SECRET_LIFE)), int(time.time())),
+        HEADER: sign(body, secrets, int(time.time()), url=url),
     }
     try:
-        target = check(url, networks(os.environ.get(ALLOW_PRIVATE, "")))
-    except ForbiddenTargetError as error:
-        raise Permanent(str(error)) from error
-    except OSError as error:
-        raise DeliveryError(f"the receiver's name did not resolve: {error}") from error
-    status, retry_after = _post(target, body, headers)
+        status, retry_after = post(target, body, headers, deadline)
+    except (OSError, HTTPException) as error:
+        raise DeliveryError(f"{target.host}: {type(error).__name__}") from error
     _raise_unless_accepted(target.host, status, retry_after)
     return Delivery(status=status, attempt=job.attempt)
 
 
 @functools.lru_cache(maxsize=128)
-def _secret(name: str, _period: int) -> str:
-    """Return a secret. The period is a part of the cache's key, so that a secret is read again in the next period."""
-    missing = f"no SSM parameter {SECRETS}{name}: create it as a SecureString with the shared secret"
-    with permanent_on({"ParameterNotFound": missing}):
-        return ssm().get_parameter(Name=SECRETS + name, WithDecryption=True)["Parameter"]["Value"]
+def _secrets(name: str, _period: int) -> tuple[str, ...]:
+    """Return a receiver's secrets. The period is a part of the cache's key, so that they are read again in the next.
 
-
-def _post(target: Target, body: bytes, headers: Mapping[str, str]) -> tuple[int, str | None]:
-    """Post to the first of the target's addresses that accepts a connection; return the status and Retry-After.
-
-    urllib3 can connect to an address and use the host's name in the Host header, in SNI and for the check of the
-    certificate; http.client would need a subclass for that. A pool that is used directly follows no redirects with
-    `redirect=False`, and uses no proxies.
+    Raises:
+        Permanent: The parameter does not exist, or does not hold one or two secrets.
     """
-    from urllib3 import HTTPConnectionPool, HTTPSConnectionPool, Timeout
-    from urllib3.exceptions import ConnectTimeoutError, HTTPError, NewConnectionError
-
-    timeout = Timeout(connect=CONNECT_TIMEOUT, read=READ_TIMEOUT)
-    is_default_port = target.port == (443 if target.secure else 80)
-    headers = {**headers, "Host": target.host if is_default_port else f"{target.host}:{target.port}"}
-    problem: Exception = OSError("no address")
-    for address in target.addresses[:MOST_ADDRESSES]:
-        pool = (
-            HTTPSConnectionPool(
-                str(address),
-                target.port,
-                timeout=timeout,
-                server_hostname=target.host.strip("[]"),
-                cert_reqs="CERT_REQUIRED",
-            )
-            if target.secure
-            else HTTPConnectionPool(str(address), target.port, timeout=timeout)
-        )
-        with pool:
-            try:
-                answer = pool.urlopen(
-                    "POST", target.path, body, headers, retries=False, redirect=False, preload_content=False
-                )
-            except (NewConnectionError, ConnectTimeoutError) as error:
-                problem = error  # nothing was sent, so the next address can be tried
-                continue
-            except (HTTPError, OSError) as error:
-                problem = error
-                break
-            answer.close()
-            return answer.status, answer.headers.get("Retry-After")
-    raise DeliveryError(f"{target.host}: {type(problem).__name__}") from problem
+    parameter = f"/offload/{stack().stack}/webhooks/{name}"
+    wanted = f"a SecureString with the shared secret, of at least {LEAST_SECRET} characters"
+    reasons = dict.fromkeys(
+        ("ParameterNotFound", "ValidationException"), f"no SSM parameter {parameter}: create {wanted}"
+    )
+    with permanent_on(reasons):
+        secrets = tuple(ssm().get_parameter(Name=parameter, WithDecryption=True)["Parameter"]["Value"].split())
+    if not 1 <= len(secrets) <= MOST_SECRETS or any(len(secret) < LEAST_SECRET for secret in secrets):
+        raise Permanent(f"the SSM parameter {parameter} must be {wanted}, or two with a blank between them")
+    return secrets
 
 
 def _raise_unless_accepted(host: str, status: int, retry_after: str | None) -> None:

@@ -7,14 +7,22 @@ second time, because an attacker's name server could then give another address (
 
 from __future__ import annotations
 
+import re
 import socket
 from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
+from typing import Any
 
 from pydantic import HttpUrl
 
+from .posting import Deadline, within
+
 Address = IPv4Address | IPv6Address
 Network = IPv4Network | IPv6Network
+
+DEFAULT_PORTS = (range(443, 444),)
+_LAST_PORT = 65_535
+_PORTS = re.compile(r"([0-9]{1,5})(?:-([0-9]{1,5}))?")
 
 # The networks of IANA's special-purpose registries. They are listed here because the result of the standard library's
 # `is_global` differs between Python releases.
@@ -45,6 +53,25 @@ _SPECIAL_PURPOSE: tuple[Network, ...] = tuple(
 # All public IPv6 addresses are in this network; IPv4-mapped, unique-local and link-local addresses are not.
 _UNICAST = ip_network("2000::/3")
 _NAT64 = ip_network("64:ff9b::/96")
+
+# Behind these addresses are the function's own process and the account's credentials. A wide network in the settings,
+# such as 0.0.0.0/0, does not open them: each must be named by itself.
+_GUARDED: tuple[Network, ...] = tuple(
+    ip_network(text)
+    for text in (
+        "0.0.0.0/8",
+        "127.0.0.0/8",  # loopback, with Lambda's runtime interface
+        "169.254.0.0/16",  # metadata of instances, tasks and pods
+        "192.0.0.0/24",
+        "224.0.0.0/4",
+        "240.0.0.0/4",
+        "2001::/23",
+        "2002::/16",
+        "fd00:ec2::/32",  # metadata and other services of an instance
+    )
+)
+_UNIQUE_LOCAL = ip_network("fc00::/7")
+"""Private networks of IPv6, in which VPCs may be. All else outside `_UNICAST` is guarded."""
 
 
 class ForbiddenTargetError(ValueError):
@@ -80,13 +107,39 @@ def public(address: Address) -> bool:
     return not any(address in network for network in _SPECIAL_PURPOSE)
 
 
+def guarded(address: Address) -> bool:
+    """Return True if only a setting that names the very address opens it."""
+    if isinstance(address, IPv6Address):
+        if address in _NAT64:
+            return guarded(IPv4Address(int(address) & 0xFFFFFFFF))
+        if address not in _UNICAST and address not in _UNIQUE_LOCAL:
+            return True
+    return any(address in network for network in _GUARDED)
+
+
 def networks(text: str) -> tuple[Network, ...]:
-    """Read a comma-separated list of CIDR blocks, which may be empty.
+    """Read a comma-separated list of CIDR blocks and single addresses, which may be empty.
 
     Raises:
         ValueError: A part is not a CIDR block.
     """
     return tuple(ip_network(part.strip()) for part in text.split(",") if part.strip())
+
+
+def ports(text: str) -> tuple[range, ...]:
+    """Read a comma-separated list of ports and ranges of ports, such as `443,8000-8999`.
+
+    Raises:
+        ValueError: A part is neither.
+    """
+    found = []
+    for part in filter(None, (part.strip() for part in text.split(","))):
+        match = _PORTS.fullmatch(part)
+        first, last = (int(match[1]), int(match[2] or match[1])) if match else (0, 0)
+        if not 1 <= first <= last <= _LAST_PORT:
+            raise ValueError(f"{part!r} is no port and no range of ports: write 443 or 8000-8999")
+        found.append(range(first, last + 1))
+    return tuple(found)
 
 
 def read_url(text: str) -> HttpUrl:
@@ -105,24 +158,38 @@ def read_url(text: str) -> HttpUrl:
     return url
 
 
-def check(text: str, allowed: tuple[Network, ...] = ()) -> Target:
+def check(
+    text: str,
+    allowed: tuple[Network, ...] = (),
+    open_ports: tuple[range, ...] = DEFAULT_PORTS,
+    deadline: Deadline | None = None,
+) -> Target:
     """Resolve the host of a URL and check every address of the host.
 
     Args:
         text: The URL.
-        allowed: Networks that may be called although they are not public; there plain http is allowed too.
+        allowed: Networks that may be called although they are not public; there plain http is allowed too. They open
+            no guarded address, unless one of them is that very address.
+        open_ports: Ports that may be called.
+        deadline: When the look-up of the host's name must have ended; None means no end.
 
     Raises:
-        ForbiddenTargetError: The text is not an http(s) URL, an address of the host is forbidden, or the URL is plain
-            http and not in `allowed`.
-        OSError: The host's name cannot be resolved.
+        ForbiddenTargetError: The text is not an http(s) URL, its port or an address of the host is forbidden, or the
+            URL is plain http and not in `allowed`.
+        OSError: The host's name cannot be resolved, or not in time.
     """
     url = read_url(text)
     host, port = (url.host or "").strip("[]"), url.port or 443
-    found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+    if not any(port in ports for ports in open_ports):
+        raise ForbiddenTargetError(f"{url.host} may not be called on port {port}")
+
+    def resolve() -> list[Any]:
+        return socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+
+    found = resolve() if deadline is None else within(deadline, resolve)
     addresses = tuple(dict.fromkeys(_unmapped(str(sockaddr[0])) for *_, sockaddr in found))
     for address in addresses:
-        inside = any(address in network for network in allowed)
+        inside = any(_opens(network, address) for network in allowed)
         if not inside and not public(address):
             raise ForbiddenTargetError(f"{url.host} is at an address that is not public, which webhooks may not call")
         if not inside and url.scheme != "https":
@@ -131,6 +198,10 @@ def check(text: str, allowed: tuple[Network, ...] = ()) -> Target:
     # IPv4 comes first, because functions outside a VPC have no route for IPv6.
     ordered = tuple(sorted(addresses, key=lambda address: address.version))
     return Target(url.scheme == "https", url.host or "", port, path, ordered)
+
+
+def _opens(network: Network, address: Address) -> bool:
+    return address in network and (network.num_addresses == 1 or not guarded(address))
 
 
 def _unmapped(text: str) -> Address:

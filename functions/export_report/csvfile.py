@@ -6,6 +6,7 @@ import base64
 import csv
 import io
 import json
+import re
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
@@ -15,6 +16,9 @@ if TYPE_CHECKING:
 # Excel, LibreOffice and Google Sheets read a cell as a formula when it begins with one of these characters, some of
 # which are full-width forms. Source: OWASP, "CSV Injection".
 FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n", "\uff1d", "\uff0b", "\uff0d", "\uff20")
+# Spreadsheets of many countries split lines at semicolons, and all of them split pasted text at tabs and line breaks.
+# A formula may therefore begin inside a text too, after blanks and quotes that the spreadsheet drops.
+_INNER_FORMULA = re.compile(r"""([;\t\r\n]["' ]*)(?=[=+\-@\uff1d\uff0b\uff0d\uff20])""")
 _CHUNK = 128 * 1024  # characters
 _MOST_DIGITS = 40  # numbers with more digits keep their exponent: DynamoDB's have 38, 1E+999999 would have a million
 
@@ -72,8 +76,8 @@ def cell(value: Any, *, guard: bool) -> str:
 
     Args:
         value: A value of JSON or DynamoDB.
-        guard: Put a `'` before a text that a spreadsheet would run as a formula. Numbers are never formulas, so `-5`
-            stays `-5`.
+        guard: Put a `'` before whatever a spreadsheet would run as a formula: at the beginning of a text, and inside it
+            where a spreadsheet may split the text. Numbers are never formulas, so `-5` stays `-5`.
     """
     if value is None:
         return ""
@@ -84,7 +88,10 @@ def cell(value: Any, *, guard: bool) -> str:
     if isinstance(value, int | float):
         return str(value)
     text = value if isinstance(value, str) else _structure(value)
-    return f"'{text}" if guard and text.startswith(FORMULA) else text
+    if not guard:
+        return text
+    inner = _INNER_FORMULA.sub(r"\1'", text)
+    return f"'{inner}" if text.startswith(FORMULA) else inner
 
 
 def _structure(value: Any) -> str:

@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import io
+import os
 from typing import Annotated, Literal
 
 from pydantic import BaseModel, Field
 
-from functions import permanent_on, s3, stack
-from offload import Allow, Retry, current_job, task
+from functions import from_deployer, permanent_on, s3, stack
+from offload import Allow, Permanent, Retry, current_job, task
 
 from .csvfile import CsvFile
 from .rows import json_lines, table_rows
 
 SOURCES, EXPORTS = "uploads/", "exports/"
-TABLES = ("{table}",)  # ARNs of the tables that may be exported: the stack's job table; add your own
+TABLES = "OFFLOAD_EXPORT_TABLES"
 PART = 8 * 1024 * 1024  # bytes of a part of the upload; S3 allows 10,000 parts, so a file has at most 80 GB
 
 Destination = Annotated[str, Field(pattern=f"^{EXPORTS}.+", max_length=900)]
@@ -28,11 +29,11 @@ class Table(BaseModel):
     reads. AWS bills half a read unit for each 4 KB of the table, however many columns are exported.
 
     Attributes:
-        name: Name of the table; None for the stack's job table. Any other table must be listed in `TABLES`.
+        name: Name of the table, which the variable `OFFLOAD_EXPORT_TABLES` of the deployment must have in its list.
     """
 
     kind: Literal["table"] = "table"
-    name: str | None = None
+    name: Annotated[str, Field(pattern=r"^[A-Za-z0-9_.-]{3,255}$")]
 
 
 class JsonLines(BaseModel):
@@ -62,14 +63,23 @@ class Report(BaseModel):
     bytes: int
 
 
+def exportable() -> list[str]:
+    """Return the names of the tables that the deployment allows to be exported, from a comma-separated list."""
+    return [name for name in (part.strip() for part in os.environ.get(TABLES, "").split(",")) if name]
+
+
 @task(
     retry=Retry(max_attempts=3, base="30s", cap="5m"),
     timeout="15m",
     batch_size=1,  # one export may need the whole time of an invocation
     max_concurrency=5,
     memory=512,
+    environment=from_deployer(TABLES),
     allow=(
-        Allow(("dynamodb:Scan",), TABLES),
+        *(
+            Allow(("dynamodb:Scan",), ("arn:{partition}:dynamodb:{region}:{account}:table/" + name,))
+            for name in exportable()
+        ),
         Allow(("s3:GetObject",), ("{bucket}/" + SOURCES + "*",)),
         Allow(("s3:PutObject", "s3:AbortMultipartUpload"), ("{bucket}/" + EXPORTS + "*",)),
     ),
@@ -83,6 +93,9 @@ def export_report(
 ) -> Report:
     """Write the columns of every row to a CSV file (RFC 4180, UTF-8, with a header).
 
+    No table can be exported unless the deploying shell names it in `OFFLOAD_EXPORT_TABLES`, and the job table never: it
+    has the results and message handles of all tenants. `offload jobs list --json` shows jobs to operators.
+
     The complete file appears at the end of the upload; a failed upload is aborted and leaves no file. A repeated run
     writes the file again. Progress counts the rows of a table, or the bytes of an object with JSON lines.
 
@@ -94,14 +107,14 @@ def export_report(
         bucket: Bucket of the file; None for the stack's bucket. Any other bucket also needs a statement in `allow`.
 
     Raises:
-        Permanent: The source is missing or may not be read, or a line is not a JSON object.
+        Permanent: The source is missing, not allowed or may not be read, or a line is not a JSON object.
     """
     from boto3.s3.transfer import TransferConfig
 
     target = bucket or stack().bucket
     progress = current_job().progress
     if isinstance(source, Table):
-        rows = table_rows(source.name or stack().table, columns, progress)
+        rows = table_rows(_allowed(source.name), columns, progress)
     else:
         rows = json_lines(source.bucket or stack().bucket, source.key, progress)
     file = CsvFile(columns, rows, guard=guard_formulas)
@@ -117,3 +130,16 @@ def export_report(
             Config=TransferConfig(multipart_threshold=PART, multipart_chunksize=PART, use_threads=False),
         )
     return Report(key=destination, rows=file.rows, bytes=file.size)
+
+
+def _allowed(table: str) -> str:
+    """Return the name of a table that may be exported.
+
+    Raises:
+        Permanent: The deployment does not allow it.
+    """
+    if table == stack().table:
+        raise Permanent("the job table is not exported: it has the results of all tenants")
+    if table not in exportable():
+        raise Permanent(f"table {table!r} may not be exported: deploy with its name in {TABLES}")
+    return table

@@ -47,7 +47,7 @@ def table_rows(table: str, columns: Sequence[str], progress: Progress) -> Iterat
         .get_paginator("scan")
         .paginate(TableName=table, ProjectionExpression=",".join(names), ExpressionAttributeNames=names)
     )
-    missing = f"table {table!r} does not exist, or the task's role may not scan it (list it in TABLES)"
+    missing = f"table {table!r} does not exist, or the task's role may not scan it"
     done = 0
     with permanent_on(dict.fromkeys(("ResourceNotFoundException", "AccessDeniedException"), missing)):
         for page in pages:

@@ -11,7 +11,10 @@ from PIL import Image, ImageOps, UnidentifiedImageError
 
 from offload import Permanent
 
-MOST_PIXELS = 60_000_000  # a pixel needs up to 4 bytes, and twice as many while an image is turned: 480 MB
+MOST_SIDE = 16_383  # pixels, as many as WebP allows; a line costs memory of its own, however short it is
+# An image has up to 4 bytes a pixel, and up to five of its kind are in memory while it is turned and scaled. With the
+# largest file that makes up to 1.2 GB of the task's 1.5 GB; tests/security/test_pictures.py measures it.
+MOST_PIXELS = 50_000_000
 READABLE = ("JPEG", "PNG", "WEBP", "GIF", "TIFF")  # few decoders, because an attacker may use a fault in any of them
 BROKEN = (OSError, SyntaxError, ValueError, EOFError, IndexError, KeyError, TypeError, OverflowError, struct.error)
 
@@ -34,8 +37,10 @@ def open_picture(data: BytesIO, widest: int) -> Image.Image:
             warnings.simplefilter("ignore", Image.DecompressionBombWarning)
             warnings.simplefilter("ignore", UserWarning)  # Pillow warns about unusual EXIF blocks
             image: Image.Image = Image.open(data, formats=READABLE)
-            if image.width * image.height > MOST_PIXELS:
-                raise Permanent(f"the image has {image.width} x {image.height} pixels, more than {MOST_PIXELS}")
+            if max(image.size) > MOST_SIDE or image.width * image.height > MOST_PIXELS:
+                raise Permanent(
+                    f"the image has {image.width} x {image.height} pixels: at most {MOST_SIDE} a side and {MOST_PIXELS}"
+                )
             # Both sides stay at least twice as large as needed, because a turned image has its height as its width.
             image.draft("RGB", (widest * 2, widest * 2))
             image.load()
@@ -46,7 +51,9 @@ def open_picture(data: BytesIO, widest: int) -> Image.Image:
             )
             if image.mode.startswith("I"):  # `convert` would clip channels of 16 bits, so they are scaled
                 image = image.convert("I").point(lambda value: value / 256).convert("L")
-            image = image.convert("RGBA" if image.has_transparency_data else "RGB")
+            mode = "RGBA" if image.has_transparency_data else "RGB"
+            if image.mode != mode:  # `convert` would copy the image
+                image = image.convert(mode)
             image.info = info
             return image
     except Image.DecompressionBombError as error:

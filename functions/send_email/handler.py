@@ -12,13 +12,14 @@ from pydantic import AfterValidator, BaseModel, Field
 from functions import from_deployer, permanent_on, sdk
 from offload import Allow, Permanent, Retry, current_job, task
 
-from .mailbox import mailbox, one_line
+from .mailbox import address_of, mailbox, one_line
 
 if TYPE_CHECKING:
     from mypy_boto3_sesv2 import SESV2Client
     from mypy_boto3_sesv2.type_defs import BodyTypeDef, ContentTypeDef
 
 SENDER = "OFFLOAD_EMAIL_SENDER"
+_IDENTITIES = "arn:{partition}:ses:{region}:{account}:identity/*"
 MOST_RECIPIENTS = 50  # SES allows 50 recipients of one message
 
 Mailbox = Annotated[str, AfterValidator(mailbox)]
@@ -53,21 +54,31 @@ def ses() -> SESV2Client:
     return boto3.client("sesv2", config=sdk(attempts=1))
 
 
+def permissions() -> tuple[Allow, ...]:
+    """Return the permission to send as the sender of the deployment, and as nobody else; none without a sender."""
+    sender = os.environ.get(SENDER)
+    if not sender:
+        return ()
+    return (Allow("ses:SendEmail", _IDENTITIES, {"StringEquals": {"ses:FromAddress": address_of(sender)}}),)
+
+
 @task(
     retry=Retry(max_attempts=5, base="30s", cap="15m"),
     timeout="30s",
     environment=from_deployer(SENDER),
-    allow=(Allow(("ses:SendEmail",), ("arn:{partition}:ses:{region}:{account}:identity/*",)),),
+    allow=permissions(),
 )
 def send_email(
     to: Mailbox | Mailboxes,
     subject: Subject,
     body: str,
     html: str | None = None,
-    sender: Mailbox | None = None,
     reply_to: Mailbox | None = None,
 ) -> Receipt:
     """Send one e-mail as plain text, and as HTML too if `html` is set.
+
+    The sender is the variable `OFFLOAD_EMAIL_SENDER` of the deploying shell, a verified identity. A payload cannot
+    choose another sender, and the role of the function allows no other.
 
     Delivery is at least once, because SES has no idempotency keys. When the worker dies after SES has accepted the
     message and before the job's end is recorded, the next attempt sends the message again. A job that has ended never
@@ -80,15 +91,14 @@ def send_email(
         subject: The subject, one line.
         body: The message as plain text.
         html: The same message as HTML.
-        sender: A verified identity; None for the variable `OFFLOAD_EMAIL_SENDER` of the deployment.
         reply_to: Address for answers; None for the sender.
 
     Raises:
         Permanent: An address is malformed, the sender is not verified, or SES refuses the message.
     """
-    source = sender or os.environ.get(SENDER)
+    source = os.environ.get(SENDER)
     if not source:
-        raise Permanent(f"no sender: pass one, or deploy with {SENDER} set to a verified identity")
+        raise Permanent(f"no sender: deploy with {SENDER} set to a verified identity")
     try:
         source, subject = mailbox(source), one_line(subject)
         recipients = [mailbox(recipient) for recipient in ([to] if isinstance(to, str) else to)]

@@ -10,13 +10,15 @@ from typing import TYPE_CHECKING, Any
 from offload.core.enqueueing import producer as _producer
 from offload.core.enqueueing.handle import JobHandle
 from offload.core.enqueueing.options import EnqueueOptions
-from offload.core.enqueueing.producer import enqueue, use
+from offload.core.enqueueing.producer import aenqueue, enqueue, use
 from offload.core.enqueueing.request import EnqueueRequest
 from offload.core.errors import (
     DefinitionError,
+    IdTaken,
     JobCancelled,
     JobExpired,
     JobFailed,
+    KeyReused,
     NoDeadLetter,
     OffloadError,
     PayloadError,
@@ -26,11 +28,14 @@ from offload.core.errors import (
     Unavailable,
     UnknownJob,
     UnknownTask,
+    WrongResult,
     WrongState,
 )
 from offload.core.flow.rate_limit import RateLimit
 from offload.core.hooks import Hooks, RunReport, add_hooks, remove_hooks
 from offload.core.jobs.state import State
+from offload.core.redaction import Secret
+from offload.core.tasks.call import Call
 from offload.core.tasks.context import CurrentJob, current_job
 from offload.core.tasks.control import Permanent, RetryLater, SoftTimeLimitExceeded
 from offload.core.tasks.permissions import Allow
@@ -39,23 +44,27 @@ from offload.core.tasks.settings import TaskSettings, defaults
 from offload.core.tasks.task import AsyncTask, Task, task
 
 if TYPE_CHECKING:
-    from offload.client import Client, PartlyEnqueued
+    from offload.client import Client
+    from offload.core.enqueueing.bulk import JobHandles, PartlyEnqueued, WrongCalls
     from offload.core.jobs.job import Job
     from offload.core.records import ErrorRecord
     from offload.core.schedules import Cron, Every
 
 _LATE = {
     "Client": "offload.client",
-    "PartlyEnqueued": "offload.client",
     "Cron": "offload.core.schedules",
     "ErrorRecord": "offload.core.records",
     "Every": "offload.core.schedules",
     "Job": "offload.core.jobs.job",
+    "JobHandles": "offload.core.enqueueing.bulk",
+    "PartlyEnqueued": "offload.core.enqueueing.bulk",
+    "WrongCalls": "offload.core.enqueueing.bulk",
 }
 
 __all__ = [
     "Allow",
     "AsyncTask",
+    "Call",
     "Client",
     "Cron",
     "CurrentJob",
@@ -65,11 +74,14 @@ __all__ = [
     "ErrorRecord",
     "Every",
     "Hooks",
+    "IdTaken",
     "Job",
     "JobCancelled",
     "JobExpired",
     "JobFailed",
     "JobHandle",
+    "JobHandles",
+    "KeyReused",
     "NoDeadLetter",
     "OffloadError",
     "PartlyEnqueued",
@@ -82,6 +94,7 @@ __all__ = [
     "Retry",
     "RetryLater",
     "RunReport",
+    "Secret",
     "SoftTimeLimitExceeded",
     "State",
     "Task",
@@ -89,8 +102,11 @@ __all__ = [
     "Unavailable",
     "UnknownJob",
     "UnknownTask",
+    "WrongCalls",
+    "WrongResult",
     "WrongState",
     "add_hooks",
+    "aenqueue",
     "current_job",
     "defaults",
     "enqueue",

@@ -3,9 +3,8 @@ from __future__ import annotations
 import pytest
 from botocore.retries.standard import ThrottledRetryableChecker, TransientRetryableChecker
 
-from offload.aws import calls
-from offload.aws.calls import Ambiguous, Rejected, classify
-from offload.core.errors import Unavailable
+from offload.aws.calls import Ambiguous, NotBegun, Rejected, classify
+from offload.core.errors import Refused, Unavailable
 from offload.core.writes import Conflict
 
 CANCELLED = "TransactionCanceledException"
@@ -20,18 +19,18 @@ def reasons(*codes: str) -> dict[str, object]:
     [
         (400, "ConditionalCheckFailedException", {}, Conflict),
         (400, "com.amazonaws.dynamodb.v20120810#ConditionalCheckFailedException", {}, Conflict),
-        (400, "ThrottlingException", {}, Unavailable),
-        (400, "com.amazon.coral.availability#ThrottlingException", {}, Unavailable),
-        (400, "ThrottlingException:http://internal.amazon.com/", {}, Unavailable),
-        (400, "ProvisionedThroughputExceededException", {}, Unavailable),
-        (403, "com.amazonaws.sqs#OverLimit", {}, Unavailable),
-        (400, "RequestThrottled", {}, Unavailable),
-        (400, "TransactionConflictException", {}, Unavailable),
+        (400, "ThrottlingException", {}, NotBegun),
+        (400, "com.amazon.coral.availability#ThrottlingException", {}, NotBegun),
+        (400, "ThrottlingException:http://internal.amazon.com/", {}, NotBegun),
+        (400, "ProvisionedThroughputExceededException", {}, NotBegun),
+        (403, "com.amazonaws.sqs#OverLimit", {}, NotBegun),
+        (400, "RequestThrottled", {}, NotBegun),
+        (400, "TransactionConflictException", {}, NotBegun),
         (503, "SlowDown", {}, Unavailable),
         (500, "", {}, Unavailable),
         (502, "SomethingNew", {}, Unavailable),
-        (429, "", {}, Unavailable),
-        (400, CANCELLED, reasons("None", "TransactionConflict"), Unavailable),
+        (429, "", {}, NotBegun),
+        (400, CANCELLED, reasons("None", "TransactionConflict"), NotBegun),
         (400, CANCELLED, reasons("ThrottlingError", "ConditionalCheckFailed"), Rejected),
         (400, CANCELLED, reasons("ConditionalCheckFailed"), Rejected),
         (400, CANCELLED, reasons("ValidationError"), Rejected),
@@ -50,7 +49,7 @@ def test_everything_botocore_tries_again_is_unavailable():
     listed = {*ThrottledRetryableChecker._THROTTLED_ERROR_CODES, *TransientRetryableChecker._TRANSIENT_ERROR_CODES}
     assert listed
     for code in listed:
-        assert type(classify("Op", 400, code, {})) is Unavailable, code
+        assert type(classify("Op", 400, code, {})) is NotBegun, code
 
 
 def test_a_conflict_after_a_lost_answer_is_ambiguous():
@@ -67,11 +66,30 @@ def test_a_rejection_keeps_code_and_body_and_says_one_line():
     assert error.answer["message"].startswith("not you")
 
 
-def test_hosts_and_partitions_follow_the_region():
-    regions = ("us-east-1", "cn-north-1", "us-gov-west-1")
-    assert [calls.host("sqs", region) for region in regions] == [
-        "sqs.us-east-1.amazonaws.com",
-        "sqs.cn-north-1.amazonaws.com.cn",
-        "sqs.us-gov-west-1.amazonaws.com",
-    ]
-    assert [calls.partition(region) for region in regions] == ["aws", "aws-cn", "aws-us-gov"]
+@pytest.mark.parametrize(
+    ("code", "lasting"),
+    [
+        ("ValidationException", True),
+        ("com.amazonaws.sqs#MessageNotInflight", True),
+        ("AWS.SimpleQueueService.UnsupportedOperation", True),
+        ("NoSuchKey", True),
+        ("ExpiredTokenException", False),
+        ("UnrecognizedClientException", False),
+        ("AccessDeniedException", False),
+        ("AccessDenied", False),
+        ("ResourceNotFoundException", False),
+        ("NoSuchBucket", False),
+        ("AWS.SimpleQueueService.NonExistentQueue", False),
+        ("NobodyKnowsThisOne", False),
+        ("", False),
+    ],
+)
+def test_what_time_or_fresh_credentials_may_cure_is_told_from_what_can_never_be_right(code, lasting):
+    error = classify("Operation", 400, code, {})
+    assert isinstance(error, Refused)
+    assert error.lasting is lasting
+
+
+def test_what_this_library_refuses_by_itself_is_lasting():
+    assert Refused("too large").lasting
+    assert not Refused("no stack", lasting=False).lasting

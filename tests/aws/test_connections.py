@@ -90,7 +90,7 @@ def test_a_host_amazon_does_not_vouch_for_is_tried_by_what_the_machine_trusts(se
     pool = Pool(secure, SystemClock())
     pool._trusts_amazon_alone = amazon_first
     for _ in range(2):
-        pool.open(2).close()
+        pool.open(2, 2).close()
         assert pool._trusts_amazon_alone is False
 
 
@@ -101,7 +101,7 @@ def test_a_host_nobody_vouches_for_is_not_spoken_to(secure, tmp_path, trust, ama
     pool = Pool(secure, SystemClock())
     pool._trusts_amazon_alone = amazon_first
     with pytest.raises(NotSent, match="CERTIFICATE_VERIFY_FAILED"):
-        pool.open(2)
+        pool.open(2, 2)
 
 
 def test_amazons_roots_are_tried_first_for_aws_alone():

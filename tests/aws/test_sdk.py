@@ -1,7 +1,9 @@
 from __future__ import annotations
 
 import io
+import random
 import socket
+import time
 
 import boto3
 import pytest
@@ -17,11 +19,11 @@ UNREACHABLE = {"endpoint_url": "http://127.0.0.1:1", "error": "refused"}
 
 
 @pytest.fixture
-def stubbed(credentials):
+def stubbed(credentials, clock):
     """A transport to DynamoDB whose client answers by script."""
     client = boto3.client("dynamodb")
     with Stubber(client) as stub:
-        yield sdk.caller("dynamodb", lambda: client), stub
+        yield sdk.caller("dynamodb", lambda: client, clock=clock, rng=random.Random(1)), stub
 
 
 @pytest.fixture
@@ -78,11 +80,97 @@ def test_a_failed_condition_is_a_conflict_with_the_old_item(stubbed, retries, ki
     ("code", "status", "kind"),
     [("ThrottlingException", 400, Unavailable), ("Whatever", 503, Unavailable), ("AccessDenied", 403, Rejected)],
 )
-def test_errors_are_classified_as_for_the_lean_transport(stubbed, code, status, kind):
+def test_errors_are_classified_as_for_the_lean_transport(stubbed, monkeypatch, code, status, kind):
+    monkeypatch.setattr(sdk, "ATTEMPTS", 1)
     call, stub = stubbed
     stub.add_client_error("get_item", code, "because\nof this", status)
     with pytest.raises(kind, match=f"^GetItem: {code}: because$"):
         call("GetItem", {"TableName": "jobs", "Key": {"id": {"S": "a"}}})
+
+
+KEY = {"TableName": "jobs", "Key": {"id": {"S": "a"}}}
+
+
+def test_a_passing_fault_is_tried_again_and_the_answer_says_when_the_first_may_have_been_heard(stubbed, clock):
+    call, stub = stubbed
+    stub.add_client_error("get_item", "ThrottlingException")
+    stub.add_response("get_item", {})
+    assert "RetryAttempts" not in call("GetItem", KEY).get("ResponseMetadata", {})
+    stub.add_client_error("get_item", "InternalServerError", http_status_code=500)
+    stub.add_client_error("get_item", "ThrottlingException")
+    stub.add_response("get_item", {})
+    assert call("GetItem", KEY)["ResponseMetadata"]["RetryAttempts"] == 2
+    stub.add_client_error("update_item", "InternalServerError", http_status_code=500)
+    stub.add_client_error("update_item", "ConditionalCheckFailedException")
+    with pytest.raises(Ambiguous):
+        call("UpdateItem", KEY)
+    draws = random.Random(1)
+    assert clock.slept == [draws.uniform(0, bound) for bound in (0.2, 0.2, 0.4, 0.2)]
+
+
+def test_attempts_are_bounded_by_their_number_and_by_time(credentials, clock):
+    asked = []
+
+    class Silent:
+        def get_item(self):
+            asked.append(1)
+            clock.advance(5)
+            raise known.ReadTimeoutError(**UNREACHABLE)
+
+    class Throttling:
+        def get_item(self):
+            asked.append(1)
+            raise known.EndpointConnectionError(**UNREACHABLE)
+
+    for kind, attempts in ((Silent, 2), (Throttling, sdk.ATTEMPTS)):
+        asked.clear()
+        with pytest.raises(Unavailable):
+            sdk.caller("dynamodb", kind, clock=clock)("GetItem", {})
+        assert len(asked) == attempts
+
+
+def test_a_silent_endpoint_is_given_up_within_seconds(fresh, monkeypatch):
+    """Real time, with everything a tenth as long."""
+    monkeypatch.setattr(sdk, "LONGEST_SILENCE", sdk.LONGEST_SILENCE / 10)
+    monkeypatch.setattr(sdk, "PATIENCE", sdk.PATIENCE / 10)
+    with socket.create_server(("127.0.0.1", 0), backlog=16) as silent:
+        monkeypatch.setenv("AWS_ENDPOINT_URL", f"http://127.0.0.1:{silent.getsockname()[1]}")
+        call = sdk.caller("dynamodb")
+        with pytest.raises(AttributeError):  # the client is built, without a request
+            call("Nonsense", {})
+        began = time.monotonic()
+        with pytest.raises(Unavailable, match="nothing answers"):
+            call("GetItem", KEY)
+        assert 0.9 <= time.monotonic() - began <= 2.5
+
+
+def test_a_long_poll_is_waited_for(fresh, monkeypatch):
+    built = []
+    monkeypatch.setattr(sdk, "client", lambda service, config: built.append(config.read_timeout) or Polls())
+
+    class Polls:
+        def receive_message(self, **params):
+            return {}
+
+    call = sdk.caller("sqs")
+    for wait in (0, 20, 1, 0):
+        call("ReceiveMessage", {"QueueUrl": "q", "WaitTimeSeconds": wait})
+    assert built == [sdk.LONGEST_SILENCE, sdk.LONGEST_SILENCE + 20]
+
+
+def test_a_body_that_is_too_large_is_not_read(credentials):
+    class Unread(io.BytesIO):
+        def read(self, *_):
+            pytest.fail("was read")
+
+    class Client:
+        def get_object(self, **params):
+            assert "MostBytes" not in params
+            return {"Body": Unread(), "ContentLength": 11}
+
+    with pytest.raises(Rejected, match="11 bytes") as caught:
+        sdk.caller("s3", Client)("GetObject", {"MostBytes": 10})
+    assert caught.value.lasting
 
 
 def test_parameters_the_service_does_not_have_are_rejected(stubbed):
@@ -108,13 +196,13 @@ def test_parameters_the_service_does_not_have_are_rejected(stubbed):
         (known.ProfileNotFound(profile="nobody"), Rejected, "nobody"),
     ],
 )
-def test_what_boto3_raises_becomes_one_line_that_says_what_to_do(credentials, error, kind, advice):
+def test_what_boto3_raises_becomes_one_line_that_says_what_to_do(credentials, clock, error, kind, advice):
     class Client:
         def get_item(self):
             raise error
 
     with pytest.raises(kind, match=advice) as caught:
-        sdk.caller("dynamodb", Client)("GetItem", {})
+        sdk.caller("dynamodb", Client, clock=clock)("GetItem", {})
     assert "\n" not in str(caught.value)
 
 

@@ -6,11 +6,14 @@ import socket
 import subprocess
 import sys
 import threading
+import time
+from contextlib import ExitStack
 
 import pytest
 
-from offload.aws import connections, signed
+from offload.aws import connections, protocols, signed
 from offload.aws.calls import Ambiguous, Rejected
+from offload.core.clock import Deadline
 from offload.core.errors import Unavailable
 from offload.core.writes import Conflict
 
@@ -52,7 +55,7 @@ def test_a_connection_is_kept_for_the_next_call(call, loopback):
 def test_throttles_and_server_faults_are_tried_again_with_full_jitter(call, loopback, clock, headers):
     throttle = loopback.reply({"__type": "x#ThrottlingException"} if not headers else {}, 400, **headers)
     loopback.steps = [throttle, loopback.reply(b"<html>", 503), loopback.fault("InternalServerError", 500)]
-    assert call("GetItem", {}) == {}
+    assert call("GetItem", {}) == {"ResponseMetadata": {"RetryAttempts": 3}}  # a server's fault may be a lost answer
     draws = random.Random(1)
     assert clock.slept == [draws.uniform(0, bound) for bound in (0.05, 0.1, 0.2)]
 
@@ -103,7 +106,7 @@ def test_a_throttle_loses_nothing(call, loopback):
 def test_a_kept_connection_that_was_closed_meanwhile_costs_no_try_and_no_doubt(call, loopback, clock):
     loopback.steps = [loopback.answer_and_close({"n": 1}), loopback.fault("ConditionalCheckFailedException")]
     assert call("GetItem", {}) == {"n": 1}
-    ((connection, _),) = call._pool._idle
+    ((connection, _),) = call._pools[""]._idle
     select.select([connection.sock], [], [], 5)  # its end has arrived
     with pytest.raises(Conflict) as caught:
         call("UpdateItem", {})
@@ -131,21 +134,21 @@ def test_a_connection_idle_for_long_is_not_trusted(call, loopback, clock):
 
 
 def test_a_connection_with_half_an_answer_is_not_used_again(call, loopback, monkeypatch):
-    monkeypatch.setattr(signed, "READ_TIMEOUT", 0.1)
+    monkeypatch.setattr(protocols, "QUICK", 0.1)
     loopback.steps = [loopback.late(0.3, {"n": "late"}), loopback.reply({"n": 2})]
-    assert call("GetItem", {}) == {"n": 2}
+    assert call("GetItem", {})["n"] == 2
     assert [request.connection for request in loopback.requests] == [1, 2]
 
 
 def test_a_service_that_stays_silent_is_unavailable(call, loopback, monkeypatch):
-    monkeypatch.setattr(signed, "READ_TIMEOUT", 0.05)
+    monkeypatch.setattr(protocols, "QUICK", 0.05)
     loopback.steps = [loopback.late(0.2, {}) for _ in range(5)]
     with pytest.raises(Unavailable, match="no answer from http://127"):
         call("GetItem", {})
 
 
 def test_a_long_poll_may_take_as_long_as_it_waits(loopback, clock, monkeypatch):
-    monkeypatch.setattr(signed, "READ_TIMEOUT", 0.1)
+    monkeypatch.setattr(protocols, "QUICK", 0.1)
     loopback.steps = [loopback.late(0.5, {"Messages": []})]
     assert signed.caller("sqs", clock=clock)("ReceiveMessage", {"WaitTimeSeconds": 1}) == {"Messages": []}
 
@@ -159,23 +162,46 @@ def test_nobody_listening_is_unavailable_and_nothing_was_sent(credentials, clock
     assert len(clock.slept) == 4
 
 
-def test_no_try_starts_and_no_wait_is_begun_beyond_the_time_left(loopback, clock):
-    left = iter([1.0, 1.0, 0.0])
-    call = signed.caller("dynamodb", clock=clock, rng=random.Random(1), remaining=lambda: next(left))
+@pytest.fixture
+def left(clock):
+    """Begin an invocation of so many seconds, by the virtual clock; return its deadline."""
+    deadline = Deadline()
+
+    def begin(seconds):
+        until = clock.now() + seconds * 1000
+        stack.enter_context(deadline.during(lambda: (until - clock.now()) / 1000))
+        return deadline
+
+    with ExitStack() as stack:
+        yield begin
+
+
+def test_no_try_starts_and_no_wait_is_begun_beyond_the_time_left(loopback, clock, left):
+    call = signed.caller("dynamodb", clock=clock, rng=random.Random(1), deadline=left(3.04))
     loopback.steps = [loopback.fault("ThrottlingException") for _ in range(5)]
+    clock.advance(3.02)  # half of what is left is 10 ms
+    with pytest.raises(Unavailable, match="no time left"):
+        call("GetItem", {})
+    assert loopback.requests == []
+
+    call = signed.caller("dynamodb", clock=clock, rng=random.Random(1), deadline=left(3.3))
+    clock.advance(3.2)  # which leaves 50 ms to the request
     with pytest.raises(Unavailable, match="ThrottlingException"):
         call("GetItem", {})
-    assert len(loopback.requests) == 1
-    assert clock.slept == []
-    with pytest.raises(Unavailable, match="no time left"):
-        signed.caller("dynamodb", clock=clock, remaining=lambda: 0.0)("GetItem", {})
+    assert len(clock.slept) < len(loopback.requests) < 5
 
 
-def test_the_time_left_bounds_how_long_an_answer_is_waited_for(loopback, clock):
-    left = iter([1.0, 0.05, 0.0])
-    loopback.steps = [loopback.late(0.3, {})]
-    with pytest.raises(Unavailable, match="timed out"):
-        signed.caller("dynamodb", clock=clock, remaining=lambda: next(left))("GetItem", {})
+def test_an_attempt_has_its_share_of_the_time_left(loopback, monkeypatch):
+    """Ten seconds of which five attempts have two each, a tenth as long."""
+    monkeypatch.setattr(signed, "_SHORTEST_ATTEMPT", 0.05)
+    deadline = Deadline()
+    loopback.steps = [loopback.late(0.9, {}), loopback.reply({"n": 2})]
+    until = time.monotonic() + 1.3
+    with deadline.during(lambda: until - time.monotonic()):
+        monkeypatch.setattr(signed, "_LONGEST_SPARE", 0.3)
+        began = time.monotonic()
+        assert signed.caller("dynamodb", deadline=deadline)("GetItem", {})["n"] == 2
+    assert 0.15 <= time.monotonic() - began <= 0.45
 
 
 def test_threads_get_their_own_answers(call, loopback):
@@ -194,7 +220,7 @@ def test_threads_get_their_own_answers(call, loopback):
 
 def test_an_endpoint_of_the_service_wins_and_the_region_has_its_own(credentials, monkeypatch):
     def where(service: str = "sqs") -> str:
-        return signed.caller(service)._pool.address
+        return signed.caller(service)._pool("").address
 
     assert where() == "https://sqs.eu-north-1.amazonaws.com"
     monkeypatch.setenv("AWS_REGION", "cn-north-1")
@@ -235,7 +261,7 @@ def test_no_secret_shows_in_errors_or_representations(call, loopback):
 def test_a_dropped_transport_leaves_no_socket_open(loopback, clock):
     call = signed.caller("dynamodb", clock=clock)
     call("GetItem", {})
-    ((connection, _),) = call._pool._idle
+    ((connection, _),) = call._pools[""]._idle
     del call
     assert connection.sock is None
 

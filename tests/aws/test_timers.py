@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import json
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -73,3 +75,20 @@ def test_different_jobs_have_different_names(job_ids):
 def test_names_that_only_differ_in_what_is_replaced_or_cut_stay_apart():
     assert schedule_name("a:b") != schedule_name("a-b") == "a-b"
     assert schedule_name("x" * 65 + "a") != schedule_name("x" * 65 + "b")
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "See <aws.scheduler.schedule-arn> and <aws.scheduler.execution-id>",
+        "<<aws.scheduler.scheduled-time>><aws.scheduler.attempt-number>",
+        "a < b, <b>, \\u003c, <aws",
+    ],
+)
+def test_scheduler_finds_nothing_to_fill_in_and_the_message_stays_what_it_was(text):
+    asked = []
+    body = json.dumps({"payload": {"text": text}})
+    SchedulerTimers(manifest(), lambda operation, params: asked.append(params) or {}).send_at("job-1", "q", body, 0)
+    given = asked[0]["Target"]["Input"]
+    assert "<aws.scheduler." not in given
+    assert json.loads(given) == {"payload": {"text": text}}

@@ -7,8 +7,9 @@ import io
 
 import pytest
 
-from offload import State
+from offload import Retry, State
 from tests.cli.greeting import greet
+from tests.runtime.scripted_task import ScriptedTask, run_again_in
 
 
 def test_a_job_is_shown_whole(offload, world):
@@ -55,17 +56,6 @@ def test_a_failure_is_not_hidden_by_jobs_that_are_yet_to_come(offload, world):
     assert [row["id"] for row in offload("jobs", "list", "--limit", "1").rows] == [failed.id]
 
 
-def test_what_others_wrote_does_not_rule_the_terminal(offload, world):
-    job = greet.delay("nobody")
-    world.run_until_idle()
-    (row,) = offload("jobs", "list").rows
-    assert row["reason"] == "Permanent: nobody is there  [31m"
-    for arguments in (("jobs", "list"), ("jobs", "show", job.id), ("dlq", "list"), ("dlq", "show", "greet", job.id)):
-        assert "\x1b" not in offload(*arguments).out
-    shown = offload("jobs", "show", job.id, "--json").json
-    assert shown["error"]["message"] == "nobody\tis\nthere \x1b[31m"
-
-
 def test_cancel(offload, world):
     job = greet.delay()
     assert offload("jobs", "cancel", job.id, "--json").json["state"] == "CANCELLED"
@@ -80,6 +70,21 @@ def test_a_failed_job_is_retried(offload, world):
     world.run_until_idle()
     assert (world.job(job.id).redrives, job.status()) == (1, State.FAILED)
     assert "state: PENDING" in offload("jobs", "retry", job.id).out
+
+
+@pytest.mark.parametrize(("wait", "said"), [("5m", "the next attempt starts in 300 s"), ("1h", "")])
+def test_a_wait_that_cannot_be_cut_is_told(offload, deploy, wait, said):
+    work = ScriptedTask(retry=Retry(max_attempts=2))
+    offload.world = deploy(work)
+    work.on_run(1, run_again_in(wait))
+    job = work.delay("a")
+    offload.world.drain()
+
+    done = offload("jobs", "retry", job.id)
+
+    assert (done.code, "state: RETRYING" in done.out) == (0, True)
+    assert said in done.err
+    assert len(done.err.splitlines()) == bool(said)
 
 
 def test_what_cannot_be_retried_is_one_clear_line(offload, world):

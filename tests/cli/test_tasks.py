@@ -3,16 +3,30 @@
 from __future__ import annotations
 
 import contextlib
+import datetime as dt  # noqa: TC003 - read from the annotations of a task
+import enum
 import io
 import json
 import sys
 from pathlib import Path
+from typing import Any, Literal
 
 import pytest
+from pydantic import BaseModel
 
-from offload import Unavailable
+from offload import Unavailable, task
+from tests.cli.greeting import greet
 
 ROOT = Path(__file__).parents[2]
+
+
+class Colour(enum.Enum):
+    RED = "red"
+    BLUE = "blue"
+
+
+class Person(BaseModel):
+    name: str
 
 
 def test_tasks_of_this_project(offload, monkeypatch):
@@ -35,8 +49,47 @@ def test_tasks_outside_a_project(offload, monkeypatch, tmp_path):
 
 
 def test_deployed_tasks(offload, world):
-    assert offload("tasks", "--deployed").rows == [{"task": "greet", "priorities": "default,high"}]
-    assert offload("tasks", "--deployed", "--json").json == [{"task": "greet", "priorities": ["default", "high"]}]
+    (row,) = offload("tasks", "--deployed").rows
+    assert row == {
+        "task": "greet",
+        "priorities": "default,high",
+        "argument": "name",
+        "takes": "text",
+        "default": '"you"',
+    }
+    (shown,) = offload("tasks", "--deployed", "--json").json
+    assert (shown["task"], shown["priorities"]) == ("greet", ["default", "high"])
+    assert shown["payload_schema"] == greet.signature.schema()
+
+
+def test_deployed_tasks_of_many_kinds(offload, world):
+    @task
+    def bare() -> None: ...
+
+    @task
+    def many(
+        when: dt.datetime,
+        size: Literal["s", "m"],
+        people: list[Person],
+        points: dict[str, float],
+        colour: Colour = Colour.RED,
+        anything: Any = None,
+        limit: int | None = 5,
+    ) -> None: ...
+
+    world.deploy(bare, many)
+    rows = offload("tasks", "--deployed").rows
+    assert [row["task"] for row in rows] == ["bare", "greet", *["many"] * 7]
+    assert rows[0]["argument"] == ""
+    assert [(row["argument"], row["takes"], row["default"]) for row in rows[2:]] == [
+        ("when", "date-time", "required"),
+        ("size", '"s" or "m"', "required"),
+        ("people", "list of Person (object)", "required"),
+        ("points", "object of number", "required"),
+        ("colour", '"red" or "blue"', '"red"'),
+        ("anything", "anything", "null"),
+        ("limit", "integer or nothing", "5"),
+    ]
 
 
 def test_enqueue_prints_the_id(offload, world):
@@ -91,7 +144,7 @@ def test_enqueue_and_wait(offload, world, name, code, state):
 def test_waiting_gives_up(offload, world):
     done = offload("enqueue", "greet", "--wait", "--timeout", "0.05")
     assert done.code == 1
-    assert done.is_one_line_of_error
+    assert world.job(done.out.strip()).task == "greet"
     assert "is PENDING after 0.05 s; it goes on" in done.err
 
 

@@ -7,7 +7,7 @@ import asyncio
 import pytest
 
 from offload import JobCancelled, ResultTimeout, State, Unavailable, UnknownJob
-from offload.core.jobs.record import LONGEST_DELAY
+from offload.core.retention import LONGEST_DELAY
 from tests.runtime.interference import just_before
 from tests.runtime.scripted_task import ScriptedTask
 

@@ -6,7 +6,9 @@ from typing import Any
 
 import pytest
 
-from offload import Hooks, PartlyEnqueued, Refused, Retry, State, Unavailable, UnknownTask, enqueue, task
+from offload import Hooks, PartlyEnqueued, Refused, Retry, State, Unavailable, UnknownTask, WrongCalls, task
+from offload.core.enqueueing.options import CheckedOptions
+from offload.core.enqueueing.request import EnqueueRequest
 from tests.runtime.interference import THROTTLED
 from tests.runtime.scripted_task import ScriptedTask
 
@@ -65,7 +67,7 @@ def test_a_job_that_could_not_be_enqueued_is_told_with_its_error(deploy, recorde
 
     pipeline.queues.fail("send", error("of the queue"))
     with pytest.raises(error) as raised:
-        enqueue(name, {"name": "a"})
+        pipeline.client.send(EnqueueRequest(name, {"name": "a"}, CheckedOptions()))
 
     (request,) = recorder.of("before_enqueue")[0]
     assert recorder.of("after_enqueue") == [(request, None, raised.value)]
@@ -92,25 +94,36 @@ def test_of_many_jobs_each_is_told_with_its_own_outcome(deploy, recorder):
     requests = [request for (request,) in recorder.of("before_enqueue")]
     assert [request.payload["name"] for request in requests] == ["a", "b", "c"]
     first, _, third = partly.value.handles
+    # A job that was not taken is told at once, the others once they are recorded.
     assert recorder.of("after_enqueue") == [
-        (requests[0], first, None),
         (requests[1], None, THROTTLED),
+        (requests[0], first, None),
         (requests[2], third, None),
     ]
 
 
-def test_many_jobs_of_which_none_was_sent_are_each_told_with_the_error(deploy, recorder):
+def test_many_jobs_whose_sending_is_interrupted_are_each_told_with_the_error(deploy, recorder):
     work = ScriptedTask()
     pipeline = deploy(work)
+    interrupted = KeyboardInterrupt()
 
-    pipeline.blobs.fail("put", THROTTLED)
-    with pytest.raises(Unavailable):
-        work.delay_many(["a", "b" * 300_000])
+    pipeline.queues.fail("send_batch", interrupted, skip=1)
+    with pytest.raises(KeyboardInterrupt):
+        work.delay_many([str(number) for number in range(20)])
 
     requests = [request for (request,) in recorder.of("before_enqueue")]
-    assert len(requests) == 2
-    assert recorder.of("after_enqueue") == [(request, None, THROTTLED) for request in requests]
-    assert pipeline.waiting() == []
+    told = recorder.of("after_enqueue")
+    assert len(requests) == 20
+    assert {id(request) for request, _, _ in told} == {id(request) for request in requests}
+    assert {(handle, error) for _, handle, error in told} == {(None, interrupted)}
+
+
+def test_wrong_calls_are_told_to_no_hook(deploy, recorder):
+    work = ScriptedTask()
+    deploy(work)
+    with pytest.raises(WrongCalls):
+        work.delay_many(["a", {"nmae": "b"}])
+    assert not recorder.calls
 
 
 # Jobs that a worker enqueues

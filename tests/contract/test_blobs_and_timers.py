@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from offload.core.errors import Refused
+from offload.core.ports import LARGEST_BLOB
 
 
 def test_bytes_come_back_by_their_reference(world):
@@ -32,6 +33,21 @@ def test_what_is_not_there_is_refused(world):
             world.blobs.get(wrong)
 
 
+def test_a_blob_that_is_larger_than_asked_for_is_refused(world):
+    ref = world.blobs.put("k", b"12345")
+    assert world.blobs.get(ref, most_bytes=5) == b"12345"
+    with pytest.raises(Refused, match=r"at most 4 are read|more than 4 bytes") as caught:
+        world.blobs.get(ref, most_bytes=4)
+    assert caught.value.lasting
+    assert world.blobs.get(ref) == b"12345"
+
+
+def test_a_blob_that_is_too_large_is_not_stored(world):
+    with pytest.raises(Refused, match=str(LARGEST_BLOB)) as caught:
+        world.blobs.put("k", bytes(LARGEST_BLOB + 1))
+    assert caught.value.lasting
+
+
 def test_a_timer_of_a_name_that_exists_is_kept(world):
     queue, at = world.queue(), world.clock.now() + 86_400_000
     for name in ("job-1", "job-1", "key:" + "long-" * 30, "key:" + "long-" * 30):
@@ -49,3 +65,23 @@ def test_a_timer_fires_once_at_its_time_with_its_body(firing_world, eventually):
     assert message.sent_at >= at
     world.clock.sleep(2)
     assert world.queues.receive(queue, limit=10, visibility=30) == []
+
+
+def test_a_timer_can_be_read_until_it_is_deleted(world):
+    queue, at = world.queue(), world.clock.now() + 86_400_000
+    for name in ("job-2@1767225600000", "job-3"):
+        assert world.timers.get(name) is None
+        world.timers.send_at(name, queue, '{"payload": {"name": "Åse"}}', at)
+        assert world.timers.get(name) == (queue, '{"payload": {"name": "Åse"}}')
+    world.timers.delete("job-3")
+    world.timers.delete("job-3")
+    assert world.timers.get("job-3") is None
+    assert world.timers.get("job-2@1767225600000") is not None
+
+
+def test_a_timer_that_was_deleted_can_be_set_again(world):
+    queue, at = world.queue(), world.clock.now() + 86_400_000
+    world.timers.send_at("job-4", queue, "1", at)
+    world.timers.delete("job-4")
+    world.timers.send_at("job-4", queue, "2", at)
+    assert world.timers.get("job-4") == (queue, "2")

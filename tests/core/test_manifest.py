@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from offload import Refused, UnknownTask
@@ -28,6 +30,49 @@ def test_fields_of_a_later_deploy_are_ignored():
 def test_another_version_is_refused(text):
     with pytest.raises(Refused, match="another version"):
         Manifest.load(text)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        '{"version": 1}',
+        MANIFEST.dump().replace('"table"', '"desk"'),
+        MANIFEST.dump().replace('"tasks":"', '"tasks":"x'),
+    ],
+)
+def test_another_form_is_refused_too(text):
+    with pytest.raises(Refused, match="another version") as told:
+        Manifest.load(text)
+    assert not told.value.lasting, "a deployment mends it"
+
+
+def test_a_manifest_without_tasks_does_not_speak_of_them():
+    bare = replace(MANIFEST, tasks={})
+    assert "tasks" not in bare.dump()
+    assert Manifest.load(bare.dump()) == bare
+
+
+def test_of_many_tasks_the_nearest_are_told():
+    many = replace(MANIFEST, tasks={f"task_{number}": {} for number in range(400)} | {"send_email": {}})
+    with pytest.raises(UnknownTask, match=r"stack 's': it has 401 others \(did you mean 'send_email'\?\)$"):
+        many.task("send_emial")
+    with pytest.raises(UnknownTask, match=r"it has 401 others$"):
+        many.task("zzz")
+
+
+@pytest.mark.parametrize(
+    ("task", "lane", "there"),
+    [
+        ("work", None, True),
+        ("work", "high", True),
+        ("work", "low", False),
+        ("plain", "default", True),
+        ("plain", "high", False),
+        ("wrok", None, False),
+    ],
+)
+def test_lanes_are_looked_up(task, lane, there):
+    assert MANIFEST.has_lane(task, lane) is there
 
 
 def test_an_unknown_task_is_told_with_those_there_are():

@@ -11,6 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from offload import Cron, DefinitionError, Every, task
+from offload.core.tasks.settings import make_settings
 
 DAYS = ["SUN", "MON", "TUE", "WED", "THU", "FRI", "SAT"]
 MONTHS = ["JAN", "FEB", "MAR", "APR", "MAY", "JUN", "JUL", "AUG", "SEP", "OCT", "NOV", "DEC"]
@@ -240,9 +241,7 @@ def test_rates_that_eventbridge_does_not_know(interval):
 
 
 def test_a_schedules_payload_must_fit_its_task():
-    from offload import PayloadError
-
-    with pytest.raises(PayloadError, match="region: Field required"):
+    with pytest.raises(DefinitionError, match=r"task 'report': schedules: Cron\('@daily'\): .*region: Field required"):
 
         @task(schedules=(Cron("@daily"),))
         def report(region: str): ...
@@ -251,3 +250,23 @@ def test_a_schedules_payload_must_fit_its_task():
     def regional(region: str): ...
 
     assert len(regional.settings.schedules) == 2
+
+
+@pytest.mark.parametrize(
+    ("make", "said"),
+    [
+        (lambda: Cron("@daily", enabled="false"), "schedules: Cron('@daily'): enabled='false' must be True or False"),
+        (lambda: Every("1h", enabled=0), "schedules: Every('1h'): enabled=0 must be True or False"),
+        (lambda: Cron("@daily", payload="x"), "schedules: Cron('@daily'): payload='x' must be a dict"),
+        (lambda: Every("1h", payload={1: 2}), "schedules: Every('1h'): payload={1: 2} must be a dict"),
+        (lambda: Cron("@daily", payload=None), "payload=None must be a dict"),
+        (
+            lambda: make_settings({"schedules": (Cron,)}),
+            "schedules=<class 'offload.core.schedules.Cron'> must be Cron(...)",
+        ),
+    ],
+)
+def test_a_wrong_value_is_named_with_its_schedule(make, said):
+    with pytest.raises(DefinitionError) as refused:
+        make()
+    assert said in str(refused.value)

@@ -41,9 +41,13 @@ class Stack:
 
 @pytest.fixture(scope="session")
 def stack(tmp_path_factory):
-    project = _copy(tmp_path_factory.mktemp("project"))
+    project = copy_project(tmp_path_factory.mktemp("project"))
     engine = Engine(Layout.find(project))
-    variables = {"OFFLOAD_WEBHOOK_ALLOW_PRIVATE": "127.0.0.0/8", "OFFLOAD_EMAIL_SENDER": "sender@example.com"}
+    variables = {
+        "OFFLOAD_WEBHOOK_ALLOW_PRIVATE": "127.0.0.1",
+        "OFFLOAD_WEBHOOK_PORTS": "1024-65535",
+        "OFFLOAD_EMAIL_SENDER": "sender@example.com",
+    }
     with pytest.MonkeyPatch.context() as patch:
         for name, value in variables.items():
             patch.setenv(name, value)
@@ -59,7 +63,7 @@ def stack(tmp_path_factory):
             engine.stop()
 
 
-def _copy(folder: Path) -> Path:
+def copy_project(folder: Path) -> Path:
     """Copy the project with what git would take, share what was installed, and add the tasks of these tests."""
     listed = ["git", "ls-files", "--cached", "--others", "--exclude-standard", "-z"]
     files = subprocess.run(listed, cwd=ROOT, capture_output=True, text=True, check=True).stdout.split("\0")

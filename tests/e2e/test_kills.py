@@ -23,6 +23,7 @@ import pytest
 from offload import State, use
 from offload.aws import sdk
 from offload.aws.items import load_map
+from offload.core.enqueueing.bulk import BulkRequest
 from offload.core.enqueueing.options import CheckedOptions
 from offload.core.enqueueing.request import EnqueueRequest
 from offload.core.manifest import dead_letter_name, queue_name
@@ -80,7 +81,7 @@ def gathered(stack, task):
 def enqueue_all(stack, task, ledger, payloads):
     """Enqueue one job for each payload, to note its runs in the ledger; returns their handles."""
     requests = [EnqueueRequest(task, {"ledger": ledger.path, **payload}, CheckedOptions()) for payload in payloads]
-    return stack.client.send_many(requests)
+    return stack.client.send_many(BulkRequest(task, requests, lambda each: each))
 
 
 def empty(stack, task):
@@ -176,7 +177,7 @@ def test_a_stopped_engine_goes_on_where_it_was(stack, ledger):
         stack.client.enqueue("steady", {"ledger": ledger.path}, delay=delay) for delay in ("1s", "10s", "20s", "30s")
     ]
     queued = send(40, seconds=0.4)
-    expected = dict.fromkeys((job.id for job in delayed + queued), (State.SUCCEEDED, 1))
+    expected = dict.fromkeys((job.id for job in [*delayed, *queued]), (State.SUCCEEDED, 1))
     expected |= dict.fromkeys((job.id for job in retried), (State.SUCCEEDED, 2))
     expected |= dict.fromkeys((job.id for job in refused), (State.FAILED, 1))
 
@@ -298,7 +299,7 @@ def dispatch(stack, ledger, jobs):
         ids = [handle.id for handle in producer_of(task).delay_many([job.payload(ledger) for job in jobs])]
     elif way == "send_many":
         requests = [EnqueueRequest(task, job.payload(ledger), CheckedOptions()) for job in jobs]
-        ids = [handle.id for handle in stack.client.send_many(requests)]
+        ids = [handle.id for handle in stack.client.send_many(BulkRequest(task, requests, lambda each: each))]
     else:
         ids = stack.client.queues.send_batch(queue, [OutgoingMessage(job.body) for job in jobs])
     for job, job_id in zip(jobs, ids, strict=True):

@@ -173,7 +173,7 @@ def test_progress_is_seen_while_the_job_runs_and_a_large_result_comes_back(stack
 
 
 def test_a_schedules_tick_makes_one_job(stack):
-    """The rule fires once a minute; its job has an id made from the schedule and the tick."""
+    """The rule fires once a minute; its job has an id made from the schedule, the stack and the tick."""
     events = sdk.client("events")
     rules = [rule for rule in events.list_rules()["Rules"] if rule.get("ScheduleExpression") == "rate(1 minute)"]
     assert len(rules) == 1
@@ -186,7 +186,9 @@ def test_a_schedules_tick_makes_one_job(stack):
     job_id = json.loads(logged[0][logged[0].index("{") :])["job_id"]
     record = stack.client.job(job_id)
     assert (record.state, record.task, record.attempt) == (State.SUCCEEDED, "tick", 1)
-    assert job_id.startswith("cron:tick:0:")
+    _, name, index, drawn, moment = job_id.split(":", 4)
+    assert (name, index, moment[-1]) == ("tick", "0", "Z")
+    assert str(uuid.UUID(drawn)) == drawn, "the part of the stack's id that is drawn"
 
 
 def engine_log(stack):

@@ -14,9 +14,11 @@ from PIL import Image
 from functions.deliver_webhook.signature import verify
 from offload import JobFailed, State
 from offload.aws import sdk
+from offload.core.messages.message import Message
+from offload.core.ports import OutgoingMessage
 
 PATIENCE = 60
-SECRET = "a shared secret"
+SECRET = "a-shared-secret-of-the-test"
 
 
 @pytest.fixture
@@ -57,7 +59,7 @@ def receiver():
 
 @pytest.fixture(scope="module", autouse=True)
 def _secret(stack):
-    sdk.client("ssm").put_parameter(Name="/offload/webhooks/default", Value=SECRET, Type="SecureString")
+    sdk.client("ssm").put_parameter(Name="/offload/offload/webhooks/127.0.0.1", Value=SECRET, Type="SecureString")
 
 
 def test_send_email(stack):
@@ -82,7 +84,7 @@ def test_a_webhook_is_retried_and_signed(stack, receiver):
     assert job.result(timeout=PATIENCE) == {"status": 200, "attempt": 2}
     assert len(receiver.seen) == 2
     for headers, body in receiver.seen:
-        verify(body, headers["Offload-Signature"], SECRET)
+        verify(body, headers["Offload-Signature"], SECRET, url=receiver.url)
         assert headers["Idempotency-Key"] == job.id
         assert json.loads(body)["data"] == {"order": 42}
 
@@ -138,11 +140,13 @@ def test_export_report(stack, bucket):
 
 def test_cleanup_expired_leaves_what_is_young(stack, bucket):
     sdk.client("s3").put_object(Bucket=bucket, Key="exports/young.csv", Body=b"x")
-    job = stack.client.enqueue("cleanup_expired", {"prefix": "exports/", "older_than_days": 1})
+    job = stack.client.enqueue("cleanup_expired", {"prefix": "exports/", "older_than_days": 30})
     assert job.result(timeout=PATIENCE)["deleted"] == 0
     sdk.client("s3").head_object(Bucket=bucket, Key="exports/young.csv")
 
 
 def test_cleanup_refuses_the_whole_bucket(stack):
-    record = stack.client.enqueue("cleanup_expired", {"prefix": "", "older_than_days": 1}).wait(timeout=PATIENCE)
+    body = Message({"prefix": "", "older_than_days": 1}).encode()  # by name it would be refused before it is sent
+    job_id = stack.client.queues.send("offload-cleanup_expired", OutgoingMessage(body))
+    record = stack.client.wait(job_id, timeout=PATIENCE, task="cleanup_expired")
     assert (record.state, record.attempt) == (State.FAILED, 0)

@@ -45,7 +45,7 @@ def aws(monkeypatch):
         monkeypatch.setenv(name, value)
     for name in ("AWS_ENDPOINT_URL", "AWS_ENDPOINT_URL_S3", "AWS_PROFILE"):
         monkeypatch.delenv(name, raising=False)
-    cached = (functions.s3, send_email.ses, deliver_webhook.ssm, deliver_webhook._secret, rows.dynamodb)
+    cached = (functions.s3, send_email.ses, deliver_webhook.ssm, deliver_webhook._secrets, rows.dynamodb)
     with mock_aws():
         for function in cached:
             function.cache_clear()

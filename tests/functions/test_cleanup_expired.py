@@ -4,7 +4,7 @@ import pytest
 
 from functions.cleanup_expired import handler
 from functions.cleanup_expired.handler import Cleanup, CleanupError, cleanup_expired
-from offload import PayloadError, Permanent
+from offload import DefinitionError, PayloadError, Permanent
 from offload.core.clock import SystemClock
 
 BUCKET = "offload-files"
@@ -98,14 +98,47 @@ def test_it_stops_when_time_is_short_or_it_is_cancelled(s3, job, fill, later, na
 @pytest.mark.parametrize("prefix", ["", "/", "payloads/", "results/7d/", "export", "thumbnails/"])
 def test_other_prefixes_are_refused_at_both_ends(s3, job, fill, prefix):
     fill(1)
-    with pytest.raises(PayloadError, match="exports/"):
-        cleanup_expired.signature.bind((prefix, 30), {})
-    with pytest.raises(Permanent, match="exports/"):
-        cleanup_expired(prefix, 30)
+    with pytest.raises(Permanent, match="exports/ from 30 days on"):
+        cleanup_expired(prefix, 400)
     assert len(left(s3)) == 1
 
 
-@pytest.mark.parametrize("arguments", [{"older_than_days": 0}, {"most_objects": 0}])
+def test_what_is_younger_than_the_rule_is_kept_whatever_the_payload_says(s3, job, fill, later):
+    fill(1)
+    later(29)
+    for days in (1, 29):
+        with pytest.raises(Permanent, match="exports/ from 30 days on"):
+            cleanup_expired("exports/", days)
+    assert len(left(s3)) == 1
+
+
+def test_the_deployment_says_what_may_be_deleted(s3, job, fill, later, monkeypatch):
+    monkeypatch.setenv("OFFLOAD_CLEANUP", "uploads/tmp/:2")
+    for prefix in ("exports/", "uploads/tmp/", "uploads/"):
+        fill(1, prefix)
+    later(3)
+    for prefix, days in (("exports/", 99), ("uploads/", 99), ("uploads/tmp/", 1)):
+        with pytest.raises(Permanent, match="uploads/tmp/ from 2 days on"):
+            cleanup_expired(prefix, days)
+    assert cleanup_expired("uploads/tmp/", 2).deleted == 1
+    assert left(s3) == ["exports/00000", "uploads/00000"]
+
+
+@pytest.mark.parametrize(
+    "text", ["exports/", "exports:3", "exports/:0", "exports/:x", "/:3", ":3", "payloads/60d/:9", "results/:3", "a/:²"]
+)
+def test_a_wrong_rule_is_refused(text):
+    with pytest.raises(DefinitionError, match="OFFLOAD_CLEANUP"):
+        handler.rules(text)
+
+
+def test_the_role_deletes_what_the_rules_name():
+    listing, deleting = cleanup_expired.settings.allow
+    assert listing.conditions == {"StringLike": {"s3:prefix": ["exports/*"]}}
+    assert deleting.resources == ("{bucket}/exports/*",)
+
+
+@pytest.mark.parametrize("arguments", [{"older_than_days": 0}, {"most_objects": 0}, {"prefix": ""}])
 def test_a_wrong_payload_is_refused(arguments):
     with pytest.raises(PayloadError):
         cleanup_expired.signature.bind((), {"prefix": "exports/", "older_than_days": 1} | arguments)

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from moto.core import DEFAULT_ACCOUNT_ID
 from moto.ses.models import ses_backends
 
-from functions.send_email.handler import REFUSED, Receipt, send_email, ses
+from functions.send_email.handler import REFUSED, Receipt, permissions, send_email, ses
 from functions.send_email.mailbox import mailbox, one_line
 from offload import PayloadError, Permanent
 
@@ -41,7 +41,7 @@ def test_it_sends_text_to_one_recipient_from_the_default_sender(verified):
 
 def test_html_is_an_alternative_and_the_job_is_the_tag(request_of, job):
     job.id = "order:42"
-    send_email(["ann@example.org", "Bo <bo@example.org>"], "Hi", "text", "<p>html</p>", SENDER, "help@example.org")
+    send_email(["ann@example.org", "Bo <bo@example.org>"], "Hi", "text", "<p>html</p>", "help@example.org")
     assert request_of["Content"]["Simple"]["Body"] == {
         "Text": {"Data": "text", "Charset": "UTF-8"},
         "Html": {"Data": "<p>html</p>", "Charset": "UTF-8"},
@@ -51,9 +51,26 @@ def test_html_is_an_alternative_and_the_job_is_the_tag(request_of, job):
     assert request_of["EmailTags"] == [{"Name": "offload_job", "Value": "order-42"}]
 
 
-def test_an_unverified_sender_is_permanent(verified):
+def test_an_unverified_sender_is_permanent(verified, monkeypatch):
+    monkeypatch.setenv("OFFLOAD_EMAIL_SENDER", "other@example.com")
     with pytest.raises(Permanent, match="verified"):
-        send_email("ann@example.org", "Hi", "text", sender="other@example.com")
+        send_email("ann@example.org", "Hi", "text")
+
+
+def test_a_payload_cannot_choose_the_sender():
+    payload = {"to": "ann@example.org", "subject": "Hi", "body": "text", "sender": "boss@example.org"}
+    with pytest.raises(PayloadError, match="sender"):
+        send_email.signature.read(payload)
+
+
+@pytest.mark.parametrize("sender", [SENDER, "shop@example.org"])
+def test_the_role_sends_as_the_sender_of_the_deployment_alone(monkeypatch, sender):
+    monkeypatch.setenv("OFFLOAD_EMAIL_SENDER", sender)
+    (allow,) = permissions()
+    assert allow.actions == ("ses:SendEmail",)
+    assert allow.conditions == {"StringEquals": {"ses:FromAddress": "shop@example.org"}}
+    monkeypatch.delenv("OFFLOAD_EMAIL_SENDER")
+    assert permissions() == ()
 
 
 def test_no_sender_is_permanent(aws, job, monkeypatch):
@@ -89,7 +106,9 @@ def test_the_client_never_tries_twice_by_itself(aws):
         {"to": "ann@example.org\nBcc: all@example.org"},
         {"subject": "Hi\r\nBcc: all@example.org"},
         {"subject": ""},
-        {"sender": "a@b.org, c@d.org"},
+        {"subject": "\ud800"},
+        {"to": "\udfff <ann@example.org>"},
+        {"reply_to": "ann\ud800@example.org"},
         {"reply_to": "x"},
     ],
 )
@@ -98,7 +117,9 @@ def test_a_wrong_payload_is_refused_before_it_is_queued(arguments):
         send_email.signature.bind((), {"to": "ann@example.org", "subject": "Hi", "body": "text"} | arguments)
 
 
-@pytest.mark.parametrize("arguments", [{"to": "a@b.org\nBcc: c@d.org"}, {"subject": "Hi\nBcc: c@d.org"}])
+@pytest.mark.parametrize(
+    "arguments", [{"to": "a@b.org\nBcc: c@d.org"}, {"subject": "Hi\nBcc: c@d.org"}, {"subject": "\ud800"}]
+)
 def test_a_plain_call_is_safe_against_header_injection_too(verified, arguments):
     with pytest.raises(Permanent):
         send_email(**({"to": "ann@example.org", "subject": "Hi", "body": "text"} | arguments))
@@ -114,6 +135,8 @@ def test_a_plain_call_is_safe_against_header_injection_too(verified, arguments):
         ("<ann@example.org>", "ann@example.org"),
         ('"Lee, Ann" <ann@example.org>', '"Lee, Ann" <ann@example.org>'),
         ("Åse <ase@example.org>", "=?utf-8?q?=C3=85se?= <ase@example.org>"),
+        ('"=?utf-8?q?boss?=" <ann@example.org>', '"=?utf-8?q?boss?=" <ann@example.org>'),
+        ('"=?utf-8?b?Ym9zcw==?= x" <ann@example.org>', '"=?utf-8?b?Ym9zcw==?= x" <ann@example.org>'),
     ],
 )
 def test_mailbox_spelling(text, expected):

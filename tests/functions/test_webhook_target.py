@@ -5,7 +5,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from functions.deliver_webhook.target import ForbiddenTargetError, check, networks, public, read_url
+from functions.deliver_webhook.target import ForbiddenTargetError, check, guarded, networks, ports, public, read_url
 
 V4, V6 = st.ip_addresses(v=4), st.ip_addresses(v=6)
 
@@ -50,7 +50,7 @@ def test_no_spelling_of_a_private_address_passes(address):
 def test_public_addresses_pass_by_https_alone(address):
     assert check(f"https://{address}/").addresses == (address,)
     with pytest.raises(ForbiddenTargetError, match="https"):
-        check(f"http://{address}/")
+        check(f"http://{address}:443/")
 
 
 @pytest.mark.parametrize("text", ["8.8.8.8", "1.1.1.1", "2606:4700:4700::1111", "2a00:1450:4001:81b::200e"])
@@ -59,11 +59,11 @@ def test_well_known_addresses_are_public(text):
 
 
 def test_an_allowed_network_opens_itself_alone_and_plain_http_there():
-    allowed = networks("10.1.0.0/16, fd00::/8,")
-    assert check("http://10.1.2.3:8080/", allowed).port == 8080
-    assert check("http://[fd00::1]/", allowed).port == 80
-    with pytest.raises(ForbiddenTargetError):
-        check("http://10.2.0.1/", allowed)
+    allowed, open_ports = networks("10.1.0.0/16, fd00::/8,"), ports("80,8080")
+    assert check("http://10.1.2.3:8080/", allowed, open_ports).port == 8080
+    assert check("http://[fd00::1]/", allowed, open_ports).port == 80
+    with pytest.raises(ForbiddenTargetError, match="not public"):
+        check("http://10.2.0.1/", allowed, open_ports)
     assert networks("") == ()
 
 
@@ -78,3 +78,53 @@ def test_a_wrong_network_is_named():
 def test_what_is_no_webhook_url(url):
     with pytest.raises(ForbiddenTargetError):
         read_url(url)
+
+
+EVERYTHING = networks("0.0.0.0/0,::/0,127.0.0.0/8,::/96,64:ff9b::/96,169.254.0.0/16,fd00::/8")
+SERVICES = [
+    "0.0.0.0",
+    "127.0.0.1",
+    "127.8.8.8",
+    "169.254.169.254",
+    "169.254.170.2",
+    "169.254.170.23",
+    "224.0.0.1",
+    "255.255.255.255",
+    "::",
+    "::1",
+    "::7f00:1",
+    "fe80::1",
+    "ff02::1",
+    "fd00:ec2::254",
+    "fd00:ec2::23",
+    "64:ff9b::a9fe:a9fe",
+    "64:ff9b:1::a9fe:a9fe",
+    "2002:a9fe:a9fe::1",
+    "2001::a9fe:a9fe",
+]
+
+
+@pytest.mark.parametrize("text", SERVICES)
+def test_no_network_opens_the_own_process_or_metadata(text):
+    address = ipaddress.ip_address(text)
+    assert guarded(address)
+    host = f"[{text}]" if address.version == 6 else text
+    with pytest.raises(ForbiddenTargetError, match="not public"):
+        check(f"https://{host}/", EVERYTHING)
+    assert check(f"https://{host}/", networks(text)).addresses  # named by itself
+
+
+@given(V4 | V6)
+def test_what_is_guarded_is_not_public(address):
+    assert not (guarded(address) and public(address))
+
+
+@pytest.mark.parametrize("text", ["0", "65536", "a", "-", "80-", "443-80", "1-70000", "²"])
+def test_a_wrong_port_is_named(text):
+    with pytest.raises(ValueError, match="no port and no range"):
+        ports(f"443,{text}")
+
+
+def test_ports_are_single_ones_and_ranges():
+    assert ports(" 443, 8000-8002,") == (range(443, 444), range(8000, 8003))
+    assert ports("") == ()

@@ -15,19 +15,20 @@ import pytest
 REPOSITORY = Path(__file__).resolve().parents[2]
 
 TASKS = {
-    "leaf": "from offload import task\n\n@task\ndef leaf() -> None: ...\n",
+    "leaf": "from offload import task\n\n@task\ndef leaf(job: dict | None = None) -> None: ...\n",
     "alert": """
 from offload import task
 
 @task(enqueues=("*",))
-def alert(job: str = "") -> None: ...
+def alert(job: dict | None = None) -> None: ...
 """,
     "nightly": """
 from offload import Allow, Cron, Every, Retry, task
 
 @task(
     retry=Retry(max_attempts=3), timeout="15m", batch_size=4, max_concurrency=7, memory=512,
-    priorities=("high", "default"), result_ttl="36h", enqueues=("leaf",), on_failure="alert",
+    priorities=("high", "default"), result_ttl="36h", enqueues=("leaf",), on_success="leaf",
+    on_failure="alert",
     environment={"GREETING": "hello"},
     allow=(Allow("s3:GetObject", "{bucket}/reports/*"), Allow("dynamodb:Scan", "{table}")),
     schedules=(
@@ -50,17 +51,17 @@ import app
 from infra.bundles import Bundle
 
 class Empty:
-    importable = {}
+    importable, known = {}, {}
 
-    def bundle(self, task, importable=()):
-        self.importable[task] = list(importable)
+    def bundle(self, task, importable=(), known=()):
+        self.importable[task], self.known[task] = list(importable), dict(known)
         path = root / f"{task}.zip"
         zipfile.ZipFile(path, "w").writestr("empty", "")
         return Bundle(path, f"{len(self.importable):064d}")
 
 app.build(root, bundler=Empty(), outdir=out, context=context).synth()
 loaded = sorted({name.partition(".")[0] for name in sys.modules})
-Path(out, "seen.json").write_text(json.dumps({"modules": loaded, "importable": Empty.importable}))
+Path(out, "seen.json").write_text(json.dumps({"modules": loaded, "importable": Empty.importable, "known": Empty.known}))
 """
 
 
@@ -107,6 +108,8 @@ def flat(value: Any) -> str:
             return f"<{name}.{attribute}>"
         case {"Fn::Join": [separator, parts]}:
             return separator.join(map(flat, parts))
+        case {"Fn::Select": [index, {"Fn::Split": [separator, text]}]}:
+            return f"{flat(text)[:-1]}{separator}{index}>"
         case _:
             return str(value)
 

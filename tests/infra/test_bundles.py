@@ -13,8 +13,9 @@ import pytest
 
 from infra import targets
 from infra.bundles import Bundler
+from infra.lock import package_name, read_lock
 from infra.stages import Stage
-from infra.wheels import library_requirements, package_name, read_pins, task_requirements
+from infra.wheels import library_requirements, task_requirements
 from offload import DefinitionError
 
 HERE = targets.choose(Stage("local", log_days=1, on_host=True))
@@ -106,7 +107,7 @@ def test_it_holds_what_runs_and_nothing_else(opened):
 def test_it_says_which_versions_it_holds(opened, repository):
     contents = json.loads((opened / "bundle.json").read_text())
     assert contents["python"] == HERE.python
-    pinned = dict(line.split(" ")[0].split("==") for line in read_pins(repository / "requirements.txt"))
+    pinned = {pin.name: pin.version for pin in read_lock(repository / "requirements.txt")}
     assert contents["packages"]["pydantic"] == pinned["pydantic"]
     assert contents["packages"]["boto3"] == pinned["boto3"]
 
@@ -178,13 +179,24 @@ def test_tasks_it_may_import_come_along(project, cache):
     assert alone.digest != together.digest
 
 
+def test_a_bundle_has_what_the_manifest_says_of_tasks(project, cache):
+    build, known = bundler(project, cache), {"two": {"schema": {"type": "object"}}}
+    alone, together = build.bundle("one"), build.bundle("one", (), known)
+    with zipfile.ZipFile(together.path) as archive:
+        assert json.loads(archive.read("tasks.json")) == known
+    with zipfile.ZipFile(alone.path) as archive:
+        assert json.loads(archive.read("tasks.json")) == {}
+    changed = build.bundle("one", (), {"two": {"schema": {"type": "array"}}})
+    assert len({alone.digest, together.digest, changed.digest}) == 3
+
+
 def test_a_tasks_own_requirements_are_pinned_by_the_root(project, cache, repository):
     (project / "functions" / "two" / "requirements.txt").write_text("# images\npillow  # WebP\n")
     bundle = bundler(project, cache).bundle("two")
     assert any(name.startswith("PIL/") for name in names(bundle))
     with zipfile.ZipFile(bundle.path) as archive:
         version = json.loads(archive.read("bundle.json"))["packages"]["pillow"]
-    assert f"pillow=={version}" in read_pins(repository / "requirements.txt")
+    assert ("pillow", version) in {(pin.name, pin.version) for pin in read_lock(repository / "requirements.txt")}
 
 
 def test_packages_are_installed_once_for_all_tasks(project, cache):
@@ -237,21 +249,7 @@ def test_requirement_files_are_read_without_comments(tmp_path):
     assert task_requirements(tmp_path / "absent.txt") == []
 
 
-def test_pins_are_read_without_extras_and_hashes(tmp_path):
-    path = tmp_path / "requirements.txt"
-    lines = (
-        "# a comment",
-        "moto[server]==5.2.5",
-        "cffi==2.1.1 ; platform_python_implementation != 'PyPy'",
-        "-e .",
-        "six==1.17.0 \\",
-        "    --hash=sha256:00",
-    )
-    path.write_text("\n".join(lines))
-    assert read_pins(path) == ["cffi==2.1.1 ; platform_python_implementation != 'PyPy'", "moto==5.2.5", "six==1.17.0"]
-
-
 def test_every_task_of_the_repository_finds_its_requirements_pinned(repository):
-    pinned = {package_name(line) for line in read_pins(repository / "requirements.txt")}
+    pinned = {pin.name for pin in read_lock(repository / "requirements.txt")}
     for path in Path(repository / "functions").glob("*/requirements.txt"):
         assert {package_name(line) for line in task_requirements(path)} <= pinned, path

@@ -2,7 +2,12 @@
 
 import pytest
 
-DAY = 86_400
+from infra.alarms import longest_wait
+from offload import Retry
+from offload.core.messages.waiting import MAX_RECEIVES
+from offload.core.ports import LONGEST_QUEUE_DELAY
+from offload.core.retention import DAY, QUEUE_DAYS
+from offload.core.tasks.settings import make_settings
 
 
 @pytest.fixture(scope="module")
@@ -37,9 +42,10 @@ def test_a_queue_redrives_to_its_own_dead_letter_queue_which_takes_from_it_alone
         assert [template.flat(arn).rpartition(":")[2] for arn in allowed["sourceQueueArns"]] == [name]
 
 
-def test_receives_are_a_backstop_above_the_attempts(queues):
-    assert queues["offload-nightly"]["RedrivePolicy"]["maxReceiveCount"] == 3 + 10
-    assert queues["offload-nightly-high"]["RedrivePolicy"]["maxReceiveCount"] == 3 + 10
+def test_every_queue_has_the_same_receives_whatever_the_attempts_of_its_task(queues):
+    sources = [queue for name, queue in queues.items() if not name.endswith("-dlq")]
+    assert {queue["RedrivePolicy"]["maxReceiveCount"] for queue in sources} == {MAX_RECEIVES}
+    assert MAX_RECEIVES == 4
 
 
 def test_queues_are_encrypted_and_refuse_plain_connections(queues, template):
@@ -51,3 +57,10 @@ def test_queues_are_encrypted_and_refuse_plain_connections(queues, template):
                 assert statement["Action"] == "sqs:*"
                 guarded |= {template.flat(queue) for queue in policy["Queues"]}
     assert guarded == {f"<{name}>" for name in template.all("AWS::SQS::Queue")}
+
+
+@pytest.mark.parametrize("timeout", ["1s", "5m", "15m"])
+def test_the_alarm_for_the_oldest_job_rings_days_before_sqs_deletes_it(timeout):
+    settings = make_settings({"timeout": timeout, "retry": Retry(max_attempts=100, cap="12h")})
+    assert longest_wait(settings) <= (QUEUE_DAYS - 6) * DAY
+    assert longest_wait(settings) >= 2 * LONGEST_QUEUE_DELAY  # and not for a message that is delayed

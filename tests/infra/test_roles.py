@@ -2,6 +2,8 @@
 
 import pytest
 
+from offload.core.manifest import Manifest
+
 WORKER = {
     "logs:CreateLogStream",
     "logs:PutLogEvents",
@@ -14,8 +16,10 @@ WORKER = {
     "dynamodb:UpdateItem",
     "s3:GetObject",
     "s3:PutObject",
+    "scheduler:CreateSchedule",
+    "iam:PassRole",
 }
-PRODUCER = {"scheduler:CreateSchedule", "iam:PassRole"}
+PRODUCER = {"dynamodb:BatchGetItem", "dynamodb:PartiQLInsert", "dynamodb:PartiQLUpdate"}
 
 
 @pytest.fixture(scope="module")
@@ -52,11 +56,29 @@ def test_a_plain_task_holds_what_the_worker_calls(template):
     assert {action for actions, _, _ in template.statements("leaf") for action in actions} == WORKER
 
 
-def test_a_task_that_enqueues_may_set_timers_and_pass_their_role(template):
+def test_a_task_that_enqueues_calls_nothing_else_but_what_it_asks_for(template):
     actions = {action for actions, _, _ in template.statements("nightly") for action in actions}
     assert actions == WORKER | PRODUCER | {"dynamodb:Scan"}
-    passed = [condition for actions, _, condition in template.statements("nightly") if "iam:PassRole" in actions]
-    assert passed == [{"StringEquals": {"iam:PassedToService": "scheduler.amazonaws.com"}}]
+
+
+def test_a_timer_of_a_task_sends_where_the_task_itself_may_send(template, tasks):
+    roles = template.all("AWS::IAM::Role")
+    for task in tasks:
+        ((arn,), passed) = next(
+            (arns, condition) for actions, arns, condition in template.statements(task) if "iam:PassRole" in actions
+        )
+        assert passed == {"StringEquals": {"iam:PassedToService": "scheduler.amazonaws.com"}}
+        role = roles[arn.strip("<>").removesuffix(".Arn")]
+        (policy,) = role["Policies"]
+        (statement,) = policy["PolicyDocument"]["Statement"]
+        assert statement["Action"] == "sqs:SendMessage"
+        sends = statement["Resource"] if isinstance(statement["Resource"], list) else [statement["Resource"]]
+        assert {template.flat(send) for send in sends} == granted(template, task, "sqs:SendMessage")
+        (trust,) = role["AssumeRolePolicyDocument"]["Statement"]
+        assert trust["Principal"] == {"Service": "scheduler.amazonaws.com"}
+        assert set(trust["Condition"]) == {"StringEquals", "ArnEquals"}
+        variables = template.one("AWS::Lambda::Function", FunctionName=f"offload-{task}")["Environment"]["Variables"]
+        assert Manifest.load(template.flat(variables["OFFLOAD_MANIFEST"])).timers["role"] == arn
 
 
 def test_a_task_sends_to_its_own_queues_and_those_it_declares(template):
@@ -72,13 +94,23 @@ def test_a_task_that_may_enqueue_any_sends_to_all_but_no_dead_letter_queue(templ
 
 
 def test_objects_are_reached_by_folder(template, bucket):
-    assert granted(template, "leaf", "s3:GetObject") == {f"{bucket}/payloads/leaf/*"}
-    assert granted(template, "leaf", "s3:PutObject") == {f"{bucket}/results/7d/leaf/*"}
+    def payloads(task):
+        return {f"{bucket}/payloads/60d/{task}/*", f"{bucket}/payloads/425d/{task}/*"}
+
+    assert granted(template, "leaf", "s3:GetObject") == payloads("leaf")
+    assert granted(template, "leaf", "s3:PutObject") == {f"{bucket}/results/7d/leaf/*"} | payloads("leaf")
     assert granted(template, "nightly", "s3:PutObject") == {
-        f"{bucket}/results/2d/nightly/*",
-        f"{bucket}/payloads/leaf/*",
-        f"{bucket}/payloads/alert/*",
+        f"{bucket}/results/7d/nightly/*",  # results of 36 hours
+        *payloads("nightly"),
+        *payloads("leaf"),
+        *payloads("alert"),
     }
+
+
+def test_a_task_with_a_follow_up_reads_its_own_results_and_no_other_tasks(template, bucket):
+    read = {arn for arn in granted(template, "nightly", "s3:GetObject") if "/results/" in arn and "nightly" in arn}
+    assert read == {f"{bucket}/results/7d/nightly/*"}
+    assert not [arn for arn in granted(template, "leaf", "s3:GetObject") if "/results/" in arn]
 
 
 def test_the_table_is_reached_by_key_alone(template, tasks, table):

@@ -7,6 +7,13 @@ import pytest
 from offload.core.messages.message import Message
 
 TICK = "2026-11-21T02:00:00Z"
+DRAWN = "2b0d1f3e-1111-2222-3333-0123456789ab"
+"""The part of a stack's id that CloudFormation draws: `arn:aws:cloudformation:REGION:ACCOUNT:stack/NAME/DRAWN`."""
+
+
+def deployed(template, text):
+    """Return a text as CloudFormation deploys it."""
+    return template.flat(text).replace("<AWS::StackId/2>", DRAWN)
 
 
 def rules(template):
@@ -17,31 +24,32 @@ def rules(template):
     }
 
 
-def sent(rule):
+def sent(template, rule):
     """Render a target's input as EventBridge does: `<name>` is replaced by the event's value."""
     (target,) = rule["Targets"]
     transformer = target["InputTransformer"]
     assert transformer["InputPathsMap"] == {"time": "$.time"}
-    assert len(transformer["InputTemplate"]) <= 8192
-    return transformer["InputTemplate"].replace("<time>", TICK)
+    text = deployed(template, transformer["InputTemplate"])
+    assert len(text) <= 8192
+    return text.replace("<time>", TICK)
 
 
 def test_utc_schedules_are_rules(template):
     rule = rules(template)["Task nightly, schedule 0"]
     assert (rule["ScheduleExpression"], rule["State"]) == ("rate(5 minutes)", "ENABLED")
-    message = Message.decode(sent(rule))
+    message = Message.decode(sent(template, rule))
     assert message.payload == {"name": "Åse & Bø's"}
-    assert message.id == f"cron:nightly:0:{TICK}"
+    assert message.id == f"cron:nightly:0:{DRAWN}:{TICK}"
     assert message.task == "nightly"
     assert message.enqueued_at == 1_795_226_400_000
 
 
 def test_every_rule_sends_a_message_of_the_contract(template):
     for rule in template.all("AWS::Events::Rule").values():
-        body = sent(rule)
+        body = sent(template, rule)
         assert not set(body) & set("<>\\")  # they mean something in a rule's template
         assert isinstance(json.loads(body)["payload"], dict)
-        assert Message.decode(body).id.endswith(TICK)
+        assert Message.decode(body).id.endswith(f":{DRAWN}:{TICK}")
 
 
 def test_rules_may_send_to_their_queue_and_only_they(template):
@@ -71,9 +79,10 @@ def test_zones_and_special_characters_make_scheduler_schedules(template, index, 
     assert schedule["GroupName"] == "offload"
     assert (schedule["ScheduleExpression"], schedule["ScheduleExpressionTimezone"]) == (expression, zone)
     assert schedule["State"] == state
-    message = Message.decode(schedule["Target"]["Input"].replace("<aws.scheduler.scheduled-time>", TICK))
+    text = deployed(template, schedule["Target"]["Input"])
+    message = Message.decode(text.replace("<aws.scheduler.scheduled-time>", TICK))
     assert message.payload == payload
-    assert message.id == f"cron:nightly:{index}:{TICK}"
+    assert message.id == f"cron:nightly:{index}:{DRAWN}:{TICK}"
 
 
 def test_schedules_send_to_the_default_lane(template):
@@ -81,3 +90,8 @@ def test_schedules_send_to_the_default_lane(template):
     targets = [item["Target"]["Arn"] for item in template.all("AWS::Scheduler::Schedule").values()]
     targets += [item["Targets"][0]["Arn"] for item in rules(template).values()]
     assert {template.flat(arn) for arn in targets} == {f"<{queue}.Arn>"}
+
+
+def test_the_id_of_a_tick_fits_for_the_longest_names():
+    # A function's name has at most 64 characters: the stack's, a hyphen and the task's.
+    assert len(f"cron:{'t' * 62}:99:{DRAWN}:{TICK}") <= 128

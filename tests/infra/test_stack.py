@@ -4,8 +4,9 @@ import json
 
 import pytest
 
-from offload.core.jobs.record import RECORD_LIFE_DAYS
 from offload.core.manifest import Manifest
+from offload.core.ports import LONGEST_QUEUE_DELAY, TIMER_LATENESS
+from offload.core.retention import folder_lives
 
 
 def test_the_job_table(template):
@@ -46,19 +47,25 @@ def test_objects_live_as_long_as_what_refers_to_them(template):
     (bucket,) = template.all("AWS::S3::Bucket").values()
     rules = bucket["LifecycleConfiguration"]["Rules"]
     lives = {rule["Prefix"]: rule["ExpirationInDays"] for rule in rules if "Prefix" in rule}
-    assert lives["payloads/"] == RECORD_LIFE_DAYS
-    assert lives["results/7d/"] == 8
-    assert lives["results/2d/"] == 3  # 36 hours, rounded up
+    assert lives == folder_lives()
     assert [rule for rule in rules if "AbortIncompleteMultipartUpload" in rule]
 
 
 def test_the_manifest_names_everything(template, tasks):
     parameter = template.one("AWS::SSM::Parameter", Name="/offload/offload/manifest")
-    assert parameter["Tier"] == "Intelligent-Tiering"
-    manifest = Manifest.load(template.flat(parameter["Value"]))
+    assert "Tier" not in parameter, "standard parameters are free"
+    texts = {item["Name"]: template.flat(item["Value"]) for item in template.all("AWS::SSM::Parameter").values()}
+    manifest = Manifest.load(template.flat(parameter["Value"]), lambda names: [texts[name] for name in names])
     assert sorted(manifest.tasks) == tasks
-    assert manifest.tasks["nightly"] == {"priorities": ["high", "default"]}
-    assert manifest.tasks["leaf"] == {}
+    assert manifest.tasks["nightly"] == {
+        "priorities": ["high", "default"],
+        "schema": {
+            "type": "object",
+            "additionalProperties": False,
+            "properties": {"name": {"type": "string", "default": ""}},
+        },
+    }
+    assert set(manifest.tasks["leaf"]) == {"schema"}
     assert manifest.table.strip("<>") in template.all("AWS::DynamoDB::Table")
     assert manifest.bucket.strip("<>") in template.all("AWS::S3::Bucket")
     assert manifest.timers["group"] == "offload"
@@ -125,7 +132,8 @@ def test_waiting_for_the_next_attempt_raises_no_alarm(alarms):
         if item["AlarmDescription"].startswith("Task deliver_webhook:")
         and item["MetricName"] == "ApproximateAgeOfOldestMessage"
     )
-    assert oldest["Threshold"] > 3600  # its longest backoff
+    # A longer wait is a timer, and its message is in no queue.
+    assert oldest["Threshold"] > LONGEST_QUEUE_DELAY + 2 * TIMER_LATENESS
 
 
 def test_the_dashboard_shows_every_task(template, tasks):

@@ -48,7 +48,6 @@ def test_settings_reach_the_function(functions):
     nightly = functions["nightly"]
     assert (nightly["Timeout"], nightly["MemorySize"]) == (900, 512)
     assert nightly["Environment"]["Variables"]["GREETING"] == "hello"
-    assert nightly["Environment"]["Variables"]["OFFLOAD_MAX_RECEIVES"] == "13"
 
 
 def test_functions_run_on_arm_and_may_enqueue_in_long_chains(functions):
@@ -72,14 +71,11 @@ def manifest_of(function, template):
     return Manifest.load(template.flat(function["Environment"]["Variables"]["OFFLOAD_MANIFEST"]))
 
 
-def test_a_function_knows_itself_and_what_it_may_enqueue(functions, template, tasks):
-    assert manifest_of(functions["leaf"], template).tasks == {"leaf": {}}
-    assert manifest_of(functions["nightly"], template).tasks == {
-        "nightly": {"priorities": ["high", "default"]},
-        "leaf": {},
-        "alert": {},
-    }
-    assert sorted(manifest_of(functions["alert"], template).tasks) == tasks
+def test_a_function_knows_its_stack(functions, template):
+    for function in functions.values():
+        manifest = manifest_of(function, template)
+        assert (manifest.stack, manifest.tasks) == ("offload", {})
+        assert manifest.bucket.strip("<>") in template.all("AWS::S3::Bucket")
 
 
 def test_environments_fit_lambda_with_the_longest_names(functions, template):
@@ -93,3 +89,11 @@ def test_what_a_task_may_enqueue_it_may_import(assembly, tasks):
     assert importable["leaf"] == []
     assert importable["nightly"] == ["leaf"]
     assert importable["alert"] == tasks
+
+
+def test_a_bundle_knows_the_tasks_that_its_own_may_enqueue(assembly, tasks):
+    known = json.loads((assembly / "seen.json").read_text())["known"]
+    assert sorted(known["leaf"]) == ["leaf"]
+    assert sorted(known["nightly"]) == ["alert", "leaf", "nightly"]
+    assert sorted(known["alert"]) == tasks
+    assert known["nightly"]["leaf"]["schema"]["additionalProperties"] is False

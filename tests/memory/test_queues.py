@@ -6,7 +6,7 @@ import random
 
 import pytest
 
-from offload.core.errors import Refused
+from offload.core.errors import Refused, Unavailable
 from offload.core.ports import OutgoingMessage, QueueCounts
 from offload.memory.clock import VirtualClock
 from offload.memory.queues import DAY_SECONDS, MemoryQueues
@@ -146,3 +146,51 @@ def test_what_lies_in_a_queue_is_shown_as_copies_and_can_be_purged(queues):
     assert queues.names() == ["dead", "q"]
     queues.purge("q")
     assert queues.messages("q") == []
+
+
+def test_a_full_queue_gives_nothing_until_a_message_leaves_it(clock, queues):
+    queues.most_in_flight = 2
+    for body in "abc":
+        queues.send("q", OutgoingMessage(body))
+    first, second = take(queues)
+    with pytest.raises(Unavailable, match="OverLimit: queue 'q' has 2 messages in flight"):
+        take(queues)
+    assert queues.counts("q") == QueueCounts(1, 2, 0)
+    assert queues.first_visible_at("q") == clock.now() + 30_000, "the queue stands still until then"
+    assert take(queues, wait=5) == [], "a receive that waits is told nothing"
+    queues.delete("q", first.receipt)
+    assert [message.body for message in take(queues)] == ["c"]
+    queues.change_visibility("q", second.receipt, 0)
+    assert [message.body for message in take(queues)] == ["b"]
+
+
+def test_a_full_queue_wakes_up_by_itself(clock, queues):
+    queues.most_in_flight = 1
+    queues.send("q", OutgoingMessage("a"))
+    queues.send("q", OutgoingMessage("b"))
+    take(queues, visibility=10)
+    start = clock.now()
+    assert len(take(queues, wait=20)) == 1
+    assert clock.now() == start + 10_000
+
+
+def test_messages_that_are_delayed_are_not_in_flight(queues):
+    queues.most_in_flight = 1
+    for _ in range(5):
+        queues.send("q", OutgoingMessage("late", delay=900))
+    queues.send("q", OutgoingMessage("now"))
+    assert [message.body for message in take(queues)] == ["now"]
+
+
+def test_a_message_that_comes_to_the_dead_letter_queue_is_told(queues):
+    seen = []
+    queues.on_moved = lambda queue, message: seen.append((queue, message.body, message.source))
+    queues.send("q", OutgoingMessage("a"))
+    for _ in range(3):
+        take(queues, visibility=0)
+    assert seen == [("dead", "a", "q")]
+
+
+def test_one_request_receives_a_message_once(queues):
+    queues.send("q", OutgoingMessage("a"))
+    assert len(take(queues, visibility=0)) == 1

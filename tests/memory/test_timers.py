@@ -5,9 +5,10 @@ import random
 import pytest
 
 from offload.core.errors import Refused
+from offload.core.ports import LARGEST_TIMED
 from offload.memory.clock import VirtualClock
 from offload.memory.queues import MemoryQueues
-from offload.memory.timers import LARGEST_BODY, MemoryTimers
+from offload.memory.timers import MemoryTimers
 
 
 @pytest.fixture
@@ -44,4 +45,4 @@ def test_a_time_that_has_passed_fires_on_the_next_advance(parts):
 def test_a_body_scheduler_does_not_take_is_refused(parts):
     _, _, timers = parts
     with pytest.raises(Refused):
-        timers.send_at("job", "q", "x" * (LARGEST_BODY + 1), 0)
+        timers.send_at("job", "q", "x" * (LARGEST_TIMED + 1), 0)

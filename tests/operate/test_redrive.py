@@ -98,6 +98,20 @@ def test_a_redrive_keeps_to_its_rate(world):
             redrive(world.client, "work", rate=rate)
 
 
+@pytest.mark.parametrize(("rate", "asked"), [(None, [None]), (500, [500]), (2.7, [2]), (1, [1]), (0.5, [])])
+def test_sqs_moves_at_the_rate_or_slower_or_not_at_all(world, rate, asked):
+    fail_jobs(world, 3)
+    given = []
+    world.queues.port.redrive = lambda _dead, rate=None: given.append(rate)
+    began_at = world.clock.now()
+
+    done = redrive(world.client, "work", rate=rate)
+
+    assert given == asked * 2  # the task has two lanes
+    assert len(done.moved) == (0 if asked else 3)
+    assert world.clock.now() - began_at >= (0 if asked else 6_000)
+
+
 def test_an_unknown_task_is_told(world):
     with pytest.raises(UnknownTask, match="task 'wrok' is not deployed"):
         redrive(world.client, "wrok")

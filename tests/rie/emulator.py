@@ -38,6 +38,7 @@ def install() -> Path:
         folder.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=folder.parent) as scratch:
             command = [find_uv_bin(), "pip", "install", "--quiet", "--no-deps", "--no-config", "--only-binary", ":all:"]
+            command += ["--require-hashes"]
             command += ["--python", sys.executable, "--target", f"{scratch}/new", "--requirement", str(REQUIREMENTS)]
             tried = subprocess.run(command, capture_output=True, text=True, check=False)
             if tried.returncode:

@@ -39,7 +39,7 @@ class Aws:
             region=REGION,
             table=f"jobs-{uuid.uuid4().hex}",  # moto keeps what other tests made in this process
             bucket="rie",
-            tasks={"probe": {}},
+            tasks={},
             timers={"group": "rie", "role": "arn:aws:iam::123456789012:role/rie"},
         )
         given = {

@@ -121,6 +121,14 @@ def test_a_cold_start_loads_none_of_what_few_jobs_need(aws, probe):
     assert aws.job(sent)["result"] == '"pydantic"'
 
 
+def test_what_a_task_enqueues_by_name_is_checked_by_its_bundle(aws, probe):
+    wrong = aws.send(do="enqueue", seconds=1)
+    probe.invoke(batch(wrong))
+    job = aws.job(wrong)
+    assert (job["state"], job["error"]["type"]) == ("FAILED", "PayloadError")
+    assert "probe: seconds: Input should be a valid number" in job["reason"]
+
+
 def test_every_line_of_a_job_carries_its_id_and_the_request_is_measured(aws, probe):
     sent = aws.send()
     probe.invoke(batch(sent))

@@ -6,6 +6,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from offload import Unavailable
+from offload.core.messages.waiting import MAX_RECEIVES
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -86,5 +87,5 @@ def right_after(
 
 def leave_receives(pipeline: Pipeline, left: int) -> None:
     """Receive what waits until so many receives are left, as happens to messages that never fit into their batch."""
-    while pipeline.waiting()[0].receives < pipeline.task.settings.max_receives - left:
+    while pipeline.waiting()[0].receives < MAX_RECEIVES - left:
         pipeline.queues.receive(pipeline.queue(), limit=10, visibility=0)

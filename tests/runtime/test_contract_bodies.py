@@ -6,6 +6,7 @@ import json
 import random
 from collections import Counter
 from datetime import datetime
+from types import SimpleNamespace
 from uuid import UUID
 
 import pytest
@@ -14,6 +15,7 @@ from hypothesis import strategies as st
 from pydantic import BaseModel
 
 from offload import Retry, State, task
+from offload.client.message_records import record_of
 from offload.core.messages.message import job_id_of
 from offload.operate.listing import list_jobs
 from offload.testing import Pipeline
@@ -178,7 +180,8 @@ def test_a_job_whose_payload_does_not_fit_any_more_between_attempts_fails(deploy
 
 
 def test_a_rejected_message_runs_after_a_fix_and_a_redrive(deploy):
-    def fixed(y: int) -> int: ...
+    def fixed(y: int) -> int:
+        return y
 
     pipeline = deploy(double)
     pipeline.send('{"id": "job-1", "payload": {"y": 1}}')
@@ -275,6 +278,12 @@ def twenty_bodies(draw):
     return list({job_id_of(body) or number: body for number, body in enumerate(bodies)}.values())
 
 
+def recorded_as(pipeline, message_id, body):
+    """Return the id of the record that tells of a message."""
+    job_id, _ = record_of(pipeline.record, SimpleNamespace(message_id=message_id, body=body, sent_at=0), "order")
+    return job_id
+
+
 def test_of_any_bodies_none_is_lost():
     ends: Counter[str] = Counter()
 
@@ -287,11 +296,11 @@ def test_of_any_bodies_none_is_lost():
             pipeline.run_until_idle()
             assert pipeline.waiting() == []
             dead = {message.message_id: message.body for message in pipeline.dead()}
-            named = {job_id_of(body) or message_id for message_id, body in dead.items()}
+            named = {recorded_as(pipeline, message_id, body) for message_id, body in dead.items()}
             assert len(named) == len(dead)
             assert len(pipeline.jobs) == len(sent)
             for message_id, body in sent.items():
-                job = pipeline.job(job_id_of(body) or message_id)
+                job = pipeline.job(recorded_as(pipeline, message_id, body))
                 failed = job.state is State.FAILED
                 assert failed or job.state in (State.SUCCEEDED, State.EXPIRED), body
                 assert (job.id in named) is failed, body

@@ -45,11 +45,29 @@ def test_a_duplicate_costs_one_write(deploy):
     assert len(writes(pipeline)) == 3
 
 
-def test_many_jobs_cost_the_client_one_send_and_a_write_each(deploy):
+def test_many_jobs_cost_the_client_a_request_for_ten_messages_and_one_for_25_records(deploy):
     work = ScriptedTask()
     pipeline = deploy(work)
 
-    work.delay_many([{}] * 25)
+    work.delay_many([{}] * 50)
 
-    assert len(pipeline.queues.called("send_batch")) == 1
-    assert len(writes(pipeline)) == 25
+    assert len(pipeline.queues.called("send_batch")) == 5
+    assert [len(records) for (records,) in pipeline.store.called("apply_many")] == [25, 25]
+    assert len(pipeline.queues.calls) + len(pipeline.store.calls) == 7
+
+
+@pytest.mark.parametrize("many", [False, True])
+def test_a_job_that_is_tracked_from_its_start_costs_one_request_and_then_two_writes(deploy, many):
+    work = ScriptedTask()
+    pipeline = deploy(work)
+
+    if many:
+        work.options(track="start").delay_many([{}])
+    else:
+        work.options(track="start").delay()
+    assert len(pipeline.queues.calls) == 1
+    assert not pipeline.store.calls
+    pipeline.drain()
+
+    assert len(writes(pipeline)) == 2
+    assert len(pipeline.runs) == 1

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from offload import Permanent, Retry, RetryLater, SoftTimeLimitExceeded, State, task
-from offload.runtime.limits import soft_limit
+from offload.runtime.limits import SoftLimit
 from offload.testing.simulated_worker import SimulatedWorker
 
 if TYPE_CHECKING:
@@ -25,7 +25,7 @@ LOST = "the worker was killed, timed out or ran out of memory"
 @pytest.fixture(autouse=True)
 def _real_soft_limit(monkeypatch):
     """Let the soft limit be the worker's own: a pipeline leaves it to the virtual clock."""
-    monkeypatch.setattr(SimulatedWorker, "limit", staticmethod(soft_limit))
+    monkeypatch.setattr(SimulatedWorker, "limit", SoftLimit)
 
 
 class Custom(BaseException):
@@ -50,6 +50,34 @@ class Exiting(Exception):
 class Shy(Exception):
     def __repr__(self) -> str:
         raise RuntimeError("no repr")
+
+
+class Lying(Exception):
+    """An error that has no class to those who ask it."""
+
+    @property
+    def __class__(self) -> Any:
+        raise RuntimeError("no class")
+
+
+class Untraceable(Exception):
+    @property
+    def __traceback__(self) -> Any:
+        raise SystemExit(1)
+
+    @__traceback__.setter
+    def __traceback__(self, _traceback: Any) -> None:
+        pass
+
+
+class Nameless(type):
+    @property
+    def __name__(cls) -> str:
+        raise RuntimeError("no name")
+
+
+class Masked(Exception, metaclass=Nameless):
+    pass
 
 
 class Unprintable:
@@ -202,6 +230,10 @@ EXITS = {
     "repr raises": Exit(raising(Shy("quiet")), "Shy", "quiet"),
     "repr of what it holds raises": Exit(raising(ValueError(Unprintable(), 1)), "ValueError", HIDDEN),
     "it breaks who looks into it": Exit(raising(Misleading("x")), "Misleading", "x"),
+    "its class raises": Exit(raising(Lying("x")), "Lying", "x"),
+    "its traceback raises": Exit(raising(Untraceable("x")), "Untraceable", "x"),
+    "its name raises": Exit(raising(Masked("x")), "Masked", "x"),
+    "its name raises, async": Exit(raising_async(Masked("x")), "Masked", "x"),
     "exception group": Exit(
         raising(ExceptionGroup("many", [ValueError("a"), Silent()])), "ExceptionGroup", "many (2 sub-exceptions)"
     ),
@@ -211,15 +243,16 @@ EXITS = {
     "surrogate in the message": Exit(raising(ValueError("\ud800 \x00")), "ValueError", "? \x00"),
     # Results
     "result without a JSON form": Exit(
-        lambda _: object(), "PayloadError", "work: the result of type object cannot be written as JSON: "
+        lambda _: object(), "WrongResult", "work: the result of type object cannot be written as JSON: ", runs=1
     ),
     "result with a surrogate": Exit(
-        lambda _: "\ud800", "PayloadError", "work: the result of type str cannot be written as JSON: "
+        lambda _: "\ud800", "WrongResult", "work: the result of type str cannot be written as JSON: ", runs=1
     ),
     "result that contains itself": Exit(
         lambda _: (loop := [], loop.append(loop))[0],
-        "PayloadError",
+        "WrongResult",
         "work: the result of type list cannot be written as JSON: ",
+        runs=1,
     ),
     "result of 10 MB": Exit(lambda _: "x" * LARGE, state=State.SUCCEEDED, result="x" * LARGE),
     "result NaN": Exit(lambda _: float("nan"), state=State.SUCCEEDED, result="NaN"),

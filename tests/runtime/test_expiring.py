@@ -7,6 +7,7 @@ import json
 import pytest
 
 from offload import Retry, State
+from tests.runtime.interference import NO_ANSWER, to_record
 from tests.runtime.scripted_task import ScriptedTask, fail
 
 
@@ -38,3 +39,23 @@ def test_a_job_that_has_started_does_not_expire_between_its_attempts(deploy):
 
     assert work.attempts == [1, 2]
     assert job.status() is State.SUCCEEDED
+
+
+def test_a_job_whose_only_claim_was_released_expires(deploy):
+    # Given a claim whose answer was lost, and that was released because no time was left to run
+    work = ScriptedTask(batch_size=2, retry=Retry(max_attempts=1), timeout="1m", soft_timeout="30s")
+    pipeline = deploy(work)
+    work.on_run(1, lambda: pipeline.clock.advance(45), of="slow")
+    job, _slow = work.options(expires="1m").delay("a"), work.delay("slow")
+    pipeline.store.fail("apply", NO_ANSWER, after=True, where=to_record(job.id))
+    pipeline.poll()
+    assert (job.status(), job.record().attempt) == (State.RUNNING, 0)
+
+    # When the job is received after its time
+    pipeline.clock.advance(20)
+    pipeline.run_until_idle()
+
+    # Then it does not run
+    assert work.names == ["slow"]
+    assert (job.status(), job.record().attempt) == (State.EXPIRED, 0)
+    assert pipeline.waiting() == pipeline.dead() == []

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from offload import Permanent, Refused, Retry, State, Unavailable, current_job, task
-from tests.runtime.interference import just_before
+from tests.runtime.interference import just_before, outage
 
 OUTCOMES = pytest.mark.parametrize("fails", [False, True], ids=["succeeds", "fails"])
 
@@ -204,25 +204,120 @@ def test_a_task_that_enqueues_itself_does_not_do_so_for_ever(deploy):
     assert record["id"] in dead.body
 
 
-@pytest.mark.parametrize("error", [Refused("denied"), Unavailable("out")], ids=["refused", "unavailable"])
-def test_a_failed_message_reaches_the_dead_letter_queue_although_its_follow_up_can_never_be_sent(deploy, error):
-    followed = Followed(fails=True)
+OUT = pytest.mark.parametrize("error", [Refused("denied"), Unavailable("out")], ids=["refused", "unavailable"])
+
+
+def keep_out(pipeline, name, error):
+    """Refuse every message to one task's queue."""
+    return outage(pipeline.queues, "send", error, where=lambda queue, *_: name in queue)
+
+
+@OUT
+@OUTCOMES
+def test_a_follow_up_whose_queue_is_out_for_a_day_is_enqueued_after_it(deploy, fails, error):
+    followed = Followed(fails=fails)
+    pipeline = deploy(*followed.tasks)
+    job = followed.first.delay()
+    name = "alert" if fails else "cheer"
+
+    with keep_out(pipeline, name, error):
+        pipeline.advance("24h")
+    assert followed.told == []
+    assert pipeline.dead("first") == [], "the message waits for its follow-up"
+    pipeline.run_until_idle()
+
+    assert followed.followers == [name]
+    assert [letter.job_id for letter in pipeline.dead_letters("first")] == [job.id] * fails
+    assert pipeline.waiting() == []
+
+
+@OUT
+@OUTCOMES
+def test_a_follow_up_that_is_refused_for_good_is_given_up_after_three_days(deploy, worker_log, fails, error):
+    followed = Followed(fails=fails)
     pipeline = deploy(*followed.tasks)
     job = followed.first.delay()
 
-    pipeline.queues.fail("send", error, times=10**6, where=lambda queue, *_: "alert" in queue)
-    pipeline.advance("2d")
+    with keep_out(pipeline, "alert" if fails else "cheer", error):
+        pipeline.advance("71h")
+        assert len(pipeline.waiting("first")) == 1
+        pipeline.advance("2h")
+        assert pipeline.waiting() == []
+        assert [letter.job_id for letter in pipeline.dead_letters("first")] == [job.id] * fails
+        assert len(pipeline.mapping("first").responses) < 1_000
+        pipeline.advance("40d")
 
-    assert [letter.job_id for letter in pipeline.dead_letters("first")] == [job.id]
+    assert [run.job_id for run in pipeline.runs] == [job.id], "it did not run again when its record was gone"
+    line = worker_log.line("follow-up given up")
+    assert (line["level"], line["job_id"], line["detail"]) == ("ERROR", job.id, str(error))
+    assert followed.told == []
 
 
-def test_a_rejected_message_is_unchanged_in_the_dead_letter_queue_although_its_follow_up_was_late(deploy):
+def test_a_follow_up_of_a_body_that_cannot_be_copied_is_tried_for_half_a_day_and_then_given_up(deploy, worker_log):
     followed = Followed()
     pipeline = deploy(*followed.tasks)
-    body = json.dumps({"payload": {"nope": 1}})
+    pipeline.send("no json", "first")
+
+    with keep_out(pipeline, "alert", Unavailable("out")):
+        pipeline.advance("10h")
+        assert pipeline.dead("first") == []
+        pipeline.advance("2h")
+
+    assert [letter.body for letter in pipeline.dead_letters("first")] == ["no json"]
+    assert worker_log.line("follow-up given up")["follow_up"] == "alert"
+
+
+def test_a_rejected_message_whose_follow_up_was_late_keeps_what_it_said(deploy):
+    followed = Followed()
+    pipeline = deploy(*followed.tasks)
+    body = {"payload": {"nope": 1}, "note": "mine"}
 
     pipeline.queues.fail("send", Unavailable("out"), times=11, where=lambda queue, *_: "alert" in queue)
-    pipeline.send(body, "first")
+    job_id = pipeline.send(json.dumps(body), "first")
     pipeline.run_until_idle()
 
-    assert [letter.body for letter in pipeline.dead_letters("first")] == [body]
+    (dead,) = pipeline.dead("first")
+    assert json.loads(dead.body) | body | {"id": job_id} == json.loads(dead.body)
+    assert followed.followers == ["alert"]
+
+
+# Large results
+
+
+@pytest.mark.parametrize("size", [5, 8_190, 8_300, 150_000, 400_000])
+def test_a_follow_up_gets_the_whole_result(deploy, size):
+    told = []
+
+    @task(on_success="reader", retry=Retry(max_attempts=1))
+    def writer() -> str:
+        return "x" * size
+
+    @task
+    def reader(job: dict[str, Any]) -> None:
+        told.append(json.loads(job["result"]))
+
+    pipeline = deploy(writer, reader)
+    writer.delay()
+    pipeline.run_until_idle()
+
+    assert told == ["x" * size]
+
+
+def test_a_follow_up_waits_for_a_bucket_that_does_not_give_the_result(deploy, service_error):
+    told = []
+
+    @task(on_success="reader", retry=Retry(max_attempts=1))
+    def writer() -> str:
+        return "x" * 9_000
+
+    @task
+    def reader(job: dict[str, Any]) -> None:
+        told.append(len(job["result"]))
+
+    pipeline = deploy(writer, reader)
+    writer.delay()
+    pipeline.blobs.fail("get", service_error, times=5)
+    pipeline.run_until_idle()
+
+    assert told == [9_002]
+    assert [run.task for run in pipeline.runs] == ["writer", "reader"]

@@ -14,7 +14,7 @@ from tests.runtime.interference import leave_receives
 from tests.runtime.scripted_task import ScriptedTask, fail
 
 
-@pytest.mark.parametrize("left", [4, 3, 2, 1])
+@pytest.mark.parametrize("left", [3, 2, 1])
 @pytest.mark.parametrize("bare", [False, True])
 def test_a_job_that_kills_its_worker_in_its_last_receives_still_gets_all_its_attempts(deploy, left, bare):
     work = ScriptedTask(retry=Retry(max_attempts=3, base="1s"))
@@ -31,7 +31,7 @@ def test_a_job_that_kills_its_worker_in_its_last_receives_still_gets_all_its_att
     assert [letter.job.id for letter in pipeline.dead_letters()] == [job_id]
 
 
-@pytest.mark.parametrize("left", [4, 3, 2, 1])
+@pytest.mark.parametrize("left", [3, 2, 1])
 def test_neighbours_of_such_jobs_in_their_last_receives_are_not_dead_lettered(deploy, left):
     work = ScriptedTask(batch_size=10, retry=Retry(max_attempts=3, base="1s"))
     pipeline = deploy(work)
@@ -58,7 +58,7 @@ def test_a_message_is_replaced_before_its_run_and_the_original_deleted_at_once(d
     work.on_every_run(pipeline.kill, of="killer")
     job = work.delay("a")
     (original,) = pipeline.waiting()
-    leave_receives(pipeline, 4)
+    leave_receives(pipeline, 2)
     work.delay("killer")
 
     pipeline.poll()
@@ -126,22 +126,23 @@ def test_a_message_whose_job_would_not_start_is_not_replaced_in_its_last_receive
     assert [job.state for job in pipeline.jobs] == [State.SUCCEEDED if why == "ended" else State.FAILED]
 
 
-@pytest.mark.parametrize("failed", [False, True])
-def test_a_message_whose_record_cannot_be_read_is_not_replaced(deploy, failed):
-    """Least of all a failed one, which would otherwise go round again and again."""
+@pytest.mark.parametrize(("failed", "unanswered", "copies"), [(False, 99, 1), (True, 4, 0), (True, 12, 1)])
+def test_a_message_whose_record_cannot_be_read_is_replaced(deploy, failed, unanswered, copies):
+    """Nobody can tell whether its job has failed, and a healthy message must not be lost."""
     work = ScriptedTask(retry=Retry(max_attempts=1))
     pipeline = deploy(work)
     if failed:
         work.on_every_run(fail)
     work.delay("a")
-    leave_receives(pipeline, 4)
+    if not failed:
+        leave_receives(pipeline, 2)
 
     pipeline.queues.calls.clear()
-    pipeline.store.fail("get", Unavailable("throttled"), times=9)
+    pipeline.store.fail("get", Unavailable("throttled"), times=unanswered)
     pipeline.run_until_idle()
 
     assert work.runs == [("a", 1)]
-    assert pipeline.queues.called("send") == []
+    assert len(pipeline.queues.called("send")) == copies
     assert len(pipeline.dead()) == failed
 
 
@@ -150,7 +151,7 @@ def test_a_job_with_receives_left_is_not_looked_up(deploy):
     pipeline = deploy(work)
     work.delay("a")
 
-    leave_receives(pipeline, 5)
+    leave_receives(pipeline, 3)
     pipeline.run_until_idle()
 
     assert work.runs == [("a", 1)]
@@ -166,7 +167,7 @@ def test_a_message_that_cannot_be_replaced_before_its_run_runs_as_it_is(deploy):
     job = work.delay("a")
     leave_receives(pipeline, 1)
 
-    pipeline.queues.fail("send", Unavailable("throttled"))
+    pipeline.queues.fail("send", Refused("no permission"))
     pipeline.run_until_idle()
 
     assert work.runs == [("a", 1)]

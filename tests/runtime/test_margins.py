@@ -12,7 +12,7 @@ import pytest
 
 from offload import Hooks, current_job
 from offload.memory.clock import VirtualClock
-from offload.runtime import limits
+from offload.runtime import usage
 from offload.runtime.invocation import Invocation
 from tests.runtime.scripted_task import ScriptedTask
 
@@ -47,6 +47,7 @@ def test_a_message_that_waits_for_a_lease_comes_back_after_the_end_of_the_lease(
     job = work.delay("a")
     pipeline.poll()
     lease_until = pipeline.record(job.id)["lease_until"]
+    pipeline.clock.advance(10)
     second = pipeline.send(pipeline.waiting()[0].body)
 
     # When the second message is received while the lease is alive
@@ -113,7 +114,7 @@ def test_the_usage_of_a_run_leaves_out_what_the_hooks_before_it_took(deploy, reg
     def seconds():
         return pipeline.clock.now() / 1000
 
-    monkeypatch.setattr(limits, "time", SimpleNamespace(perf_counter=seconds, process_time=seconds))
+    monkeypatch.setattr(usage, "time", SimpleNamespace(perf_counter=seconds, process_time=seconds))
 
     class Slow(Hooks):
         def before_run(self, job):

@@ -8,6 +8,7 @@ import json
 import pytest
 
 from offload import Retry, State, current_job, task
+from offload.core.retention import payload_key
 from tests.runtime.scripted_task import ScriptedTask, fail, fail_for_good, run_again_in
 
 THREE_ATTEMPTS = Retry(max_attempts=3, base="10s", jitter=False)
@@ -131,7 +132,8 @@ def test_a_final_failure_ends_in_the_dead_letter_queue_with_its_reason(deploy, e
     assert record.error["attempt"] == attempts
     assert "in work" in record.error["traceback"]
     assert "offload/runtime" not in record.error["traceback"]
-    assert [message.body for message in pipeline.dead()] == [body]
+    (dead,) = pipeline.dead()
+    assert json.loads(dead.body) | json.loads(body) == json.loads(dead.body), "a copy adds fields, and changes none"
     assert pipeline.waiting() == []
 
 
@@ -212,7 +214,7 @@ def test_a_large_result_goes_to_the_bucket(deploy, size, inline):
     assert len(json.dumps(pipeline.record(job.id))) < 10_000
     assert job.result(0) == "x" * size
     # The bucket's lifecycle rules go by the whole days in the key, rounded up.
-    assert all(key.startswith("results/2d/large/") for key in pipeline.blobs.keys())  # noqa: SIM118 - not a dict
+    assert all(key.startswith("results/7d/large/") for key in pipeline.blobs.keys())  # noqa: SIM118 - not a dict
 
 
 def test_a_large_payload_is_read_from_the_bucket(deploy):
@@ -228,12 +230,12 @@ def test_a_large_payload_is_read_from_the_bucket(deploy):
 
 def test_a_payload_that_is_gone_from_the_bucket_is_told(deploy):
     pipeline = deploy(ScriptedTask(retry=Retry(max_attempts=1)))
-    ref = pipeline.blobs.put("k", b"{}")
+    ref = {"bucket": pipeline.blobs.bucket, "key": payload_key("work", "gone", 0)}
 
-    job_id = pipeline.send(json.dumps({"payload_ref": {**ref, "key": "gone"}}))
+    pipeline.send(json.dumps({"id": "gone", "payload_ref": ref}))
     pipeline.run_until_idle()
 
-    job = pipeline.job(job_id)
+    job = pipeline.job("gone")
     assert "payload_ref: nothing is stored at" in job.error["message"]
     assert job.attempt == 0
     assert len(pipeline.dead()) == 1
@@ -242,10 +244,10 @@ def test_a_payload_that_is_gone_from_the_bucket_is_told(deploy):
 @pytest.mark.parametrize("stored", [b"{", b"[1]", b"\xff", b"[" * 100_000])
 def test_a_payload_in_the_bucket_that_is_no_object_is_rejected(deploy, stored):
     pipeline = deploy(ScriptedTask())
-    ref = pipeline.blobs.put("k", stored)
+    ref = pipeline.blobs.put(payload_key("work", "odd", 0), stored)
 
-    job_id = pipeline.send(json.dumps({"payload_ref": ref}))
+    pipeline.send(json.dumps({"id": "odd", "payload_ref": ref}))
     pipeline.run_until_idle()
 
-    assert pipeline.job(job_id).error["message"].startswith("payload_ref: the object")
+    assert pipeline.job("odd").error["message"].startswith("payload_ref: the object")
     assert len(pipeline.dead()) == 1

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from decimal import Decimal
+
 import pytest
 
-from offload import OffloadError, Retry, Unavailable, current_job, task
+from offload import OffloadError, Refused, Retry, Unavailable, current_job, task
 from tests.runtime.scripted_task import ScriptedTask
 
 
@@ -43,7 +45,7 @@ def test_progress_that_cannot_be_written_is_no_reason_to_fail(deploy):
     assert job.record().progress["current"] == 1
 
 
-@pytest.mark.parametrize("value", [float("nan"), float("inf"), 10**40, "many"])
+@pytest.mark.parametrize("value", [float("nan"), float("inf"), 10**39 + 1, 1e-131, 1e126, 10**400, None, "many"])
 def test_progress_that_cannot_be_stored_fails_where_it_is_told(deploy, value):
     work = ScriptedTask(retry=Retry(max_attempts=1))
     pipeline = deploy(work)
@@ -58,6 +60,51 @@ def test_progress_that_cannot_be_stored_fails_where_it_is_told(deploy, value):
 
     assert job.record().error["type"] == "ValueError"
     assert "in tell_progress" in job.record().error["traceback"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        ({"current": float("nan")}, "progress: current"),
+        ({"current": 1, "total": 1e-200}, "progress: total"),
+        ({"current": -1e126}, "progress: current"),
+        ({"current": 1, "total": 12345678901234567890123456789012345678901}, "more than 38 digits"),
+        ({"current": 1, "stage": "a\ud800b"}, "progress: stage="),
+        ({"current": "1", "total": "many"}, "progress: total takes a number, not one of type str"),
+    ],
+)
+def test_progress_that_cannot_be_stored_names_the_argument(deploy, arguments, said):
+    work = ScriptedTask(retry=Retry(max_attempts=1))
+    pipeline = deploy(work)
+    work.on_run(1, lambda: current_job().progress(**arguments))
+    job = work.delay("a")
+    pipeline.run_until_idle()
+
+    assert job.record().error["type"] == "ValueError"
+    assert said in job.record().error["message"]
+
+
+@pytest.mark.parametrize("value", [0, -0.0, 5, 2.5, 1e-130, -9.9e125, 10**100, 10**38 - 1, True, Decimal("1.5")])
+def test_progress_takes_every_number_that_can_be_stored(deploy, value):
+    work = ScriptedTask(retry=Retry(max_attempts=1))
+    pipeline = deploy(work)
+    work.on_run(1, lambda: current_job().progress(value))
+    job = work.delay("a")
+    pipeline.run_until_idle()
+
+    assert job.record().progress["current"] == value
+
+
+def test_progress_that_the_table_refuses_is_no_reason_to_fail(deploy):
+    work = ScriptedTask(retry=Retry(max_attempts=1))
+    pipeline = deploy(work)
+    work.on_run(1, lambda: current_job().progress(1))
+    job = work.delay("a")
+
+    pipeline.store.fail("apply", Refused("no permission"), where=lambda write: "state" not in write.set)
+    pipeline.poll()
+
+    assert job.result(0) == "a"
 
 
 def test_current_job_knows_its_place(deploy):

@@ -11,6 +11,7 @@ import json
 import pytest
 
 from offload import Retry, State, Unavailable
+from offload.core.messages.waiting import MAX_RECEIVES
 from offload.core.ports import OutgoingMessage
 from tests.runtime.interference import leave_receives, outage
 from tests.runtime.scripted_task import ScriptedTask, fail, fail_for_good, run_again_in
@@ -33,7 +34,7 @@ def test_a_message_returned_too_often_is_replaced_and_not_dead_lettered(deploy):
     job = work.delay("a")
 
     with outage(pipeline.store):
-        receive_for_hours(pipeline, 3 * work.settings.max_receives)
+        receive_for_hours(pipeline, 3 * MAX_RECEIVES)
     assert work.runs == []
     assert pipeline.dead() == []
     pipeline.run_until_idle()
@@ -79,7 +80,7 @@ def test_a_copy_is_no_larger_than_its_message(deploy, text):
     pipeline = deploy(ScriptedTask())
     body = f'{{"payload": {{}}, "note": "{text}"}}'
     pipeline.send(body)
-    leave_receives(pipeline, 3)
+    leave_receives(pipeline, 2)
 
     pipeline.poll()
 
@@ -120,7 +121,7 @@ def test_a_replaced_job_whose_worker_died_does_not_start_its_attempts_over(deplo
     pipeline.clock.advance(HOUR)
 
     with outage(pipeline.store):
-        receive_for_hours(pipeline, work.settings.max_receives + 5)
+        receive_for_hours(pipeline, MAX_RECEIVES + 5)
     pipeline.run_until_idle()
 
     assert work.attempts == [1, 2]

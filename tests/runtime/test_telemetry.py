@@ -8,6 +8,7 @@ import logging
 import pytest
 
 from offload import Permanent, Retry, State, task
+from offload.core.messages.waiting import MAX_RECEIVES
 from tests.runtime.interference import just_before, outage
 from tests.runtime.scripted_task import ScriptedTask, fail
 
@@ -50,7 +51,7 @@ def test_the_line_of_an_end_says_what_ended_and_what_it_used(deploy, worker_log)
         ("not due", "message returns to its queue"),
         ("cancelled, then its worker died", "job ended without a run"),
         ("overtaken", "run overtaken by another worker"),
-        ("last receives", "few receives were left: message replaced before its run"),
+        ("last receives", "few receives were left: message replaced before the batch"),
     ],
 )
 def test_what_becomes_of_a_message_without_a_recorded_run_is_logged_with_its_job(deploy, worker_log, happens, message):
@@ -76,7 +77,7 @@ def test_what_becomes_of_a_message_without_a_recorded_run_is_logged_with_its_job
         case "overtaken":
             work.on_run(1, lambda: pipeline.store.port.change(job.id, lease="another's"))
         case "last receives":
-            while pipeline.waiting()[0].receives < work.settings.max_receives - 1:
+            while pipeline.waiting()[0].receives < MAX_RECEIVES - 1:
                 pipeline.queues.receive(pipeline.queue(), limit=1, visibility=0)
 
     pipeline.poll()
@@ -258,3 +259,57 @@ def test_usage_is_measured(deploy):
     usage = job.record().usage
     assert set(usage) == {"duration_ms", "cpu_ms", "memory_mb"}
     assert usage["memory_mb"] > 10
+
+
+# Metrics of the task's own
+
+
+def test_metrics_of_a_task_and_of_the_worker_never_mix(deploy, capsys):
+    from aws_lambda_powertools import Metrics
+
+    work = ScriptedTask(batch_size=2)
+    pipeline = deploy(work)
+
+    def sell():
+        metrics = Metrics(namespace="Shop", service="cart")
+        metrics.set_default_dimensions(stage="test")
+        metrics.add_dimension("shop", "north")
+        metrics.add_metadata("order", "7")
+        metrics.add_metric("Sold", "Count", 1)
+
+    work.on_every_run(sell)
+    work.delay("a")
+    work.delay("b")
+    pipeline.poll()
+    (own,) = capsys.readouterr().out.splitlines()
+    mine = Metrics(namespace="Shop", service="cart")
+    try:
+        assert list(mine.metric_set) == ["Sold"], "what the task counts is written when the task says so"
+        mine.flush_metrics()
+    finally:
+        mine.clear_default_dimensions()
+        mine.clear_metrics()
+    (others,) = capsys.readouterr().out.splitlines()
+
+    for line, namespace, dimensions, names in (
+        (own, "Offload", ["service"], {"JobsSucceeded", "JobDuration", "QueueLatency"}),
+        (others, "Shop", ["stage", "service", "shop"], {"Sold"}),
+    ):
+        entry = json.loads(line)
+        (spec,) = entry["_aws"]["CloudWatchMetrics"]
+        assert spec["Namespace"] == namespace
+        assert sorted(spec["Dimensions"][0]) == sorted(dimensions)
+        assert {metric["Name"] for metric in spec["Metrics"]} == names
+    assert "order" not in json.loads(own)
+
+
+def test_the_workers_of_two_tasks_count_apart(capsys):
+    from offload.core.jobs.state import State
+    from offload.runtime.telemetry import Telemetry
+
+    first, second = Telemetry("first"), Telemetry("second")
+    first.ended_without_run("first", "a", State.FAILED, None)
+    second.invocation_ended()
+    assert capsys.readouterr().out == ""
+    first.invocation_ended()
+    assert json.loads(capsys.readouterr().out)["service"] == "first"

@@ -6,7 +6,7 @@ import itertools
 
 import pytest
 
-from offload import Retry, State
+from offload import Refused, Retry, State
 from offload.core.writes import Conflict
 from tests.runtime.interference import NO_ANSWER, outage, to_record, to_state
 from tests.runtime.scripted_task import ScriptedTask, fail, fail_for_good
@@ -165,3 +165,79 @@ def test_a_write_that_meets_its_own_effect_counts_as_done(deploy, state):
     assert repeated
     assert len(work.runs) == job.record().attempt == (2 if state == "RETRYING" else 1)
     assert job.status() is (State.FAILED if state == "FAILED" else State.SUCCEEDED)
+
+
+# Every error that time or fresh credentials may cure
+
+EXPIRED = Refused("UpdateItem: ExpiredTokenException", lasting=False)
+DENIED = Refused("UpdateItem: AccessDeniedException", lasting=False)
+GONE = Refused("UpdateItem: ResourceNotFoundException", lasting=False)
+TOO_LARGE = Refused("UpdateItem: ValidationException: Item size has exceeded the maximum", lasting=True)
+
+
+@pytest.mark.parametrize("error", [EXPIRED, DENIED, GONE], ids=str)
+@pytest.mark.parametrize("state", ENDS)
+def test_an_end_that_is_refused_for_a_while_is_recorded_as_soon_as_it_is_not(deploy, state, error):
+    work = ScriptedTask(retry=Retry(max_attempts=2, base="1s"), timeout="1m", soft_timeout="5s")
+    pipeline = deploy(work)
+    end_first_run_in(work, state)
+    job = work.delay("a")
+
+    pipeline.store.fail("apply", error, times=9, where=to_state(state))
+    pipeline.poll()
+
+    assert (job.status(), job.record().attempt, work.attempts) == (State(state), 1, [1])
+
+
+@pytest.mark.parametrize("error", [EXPIRED, DENIED, GONE], ids=str)
+def test_an_end_is_insisted_on_until_two_seconds_before_the_invocation_ends(deploy, error):
+    work = ScriptedTask(retry=Retry(max_attempts=2), timeout="1m", soft_timeout="20s")
+    pipeline = deploy(work)
+    work.delay("a")
+    began_at = pipeline.clock.now()
+
+    with outage(pipeline.store, error=error, where=to_state("SUCCEEDED")):
+        pipeline.poll()
+
+    assert 53_000 < pipeline.clock.now() - began_at <= 58_000
+
+
+# A request that can never be right
+
+
+def told_of_itself(write):
+    return "usage" in write.set
+
+
+@pytest.mark.parametrize("state", ENDS)
+def test_an_end_that_cannot_be_stored_is_recorded_without_what_the_run_told_of_itself(deploy, state):
+    work = ScriptedTask(retry=Retry(max_attempts=2, base="1s"))
+    pipeline = deploy(work)
+    end_first_run_in(work, state)
+    job = work.delay("a")
+    began_at = pipeline.clock.now()
+
+    with outage(pipeline.store, error=TOO_LARGE, where=told_of_itself):
+        pipeline.poll()
+
+    assert (job.status(), job.record().attempt) == (State(state), 1)
+    assert pipeline.clock.now() == began_at, "what can never be right is not repeated"
+    if state == "SUCCEEDED":
+        assert job.result(0) == "a"
+
+
+@pytest.mark.parametrize("state", ["SUCCEEDED", "RETRYING"])
+def test_an_end_that_can_never_be_stored_fails_the_job_which_does_not_run_again(deploy, state):
+    work = ScriptedTask(retry=Retry(max_attempts=3, base="1s"))
+    pipeline = deploy(work)
+    end_first_run_in(work, state)
+    job = work.delay("a")
+
+    with outage(pipeline.store, error=TOO_LARGE, where=to_state(state)):
+        pipeline.run_until_idle()
+
+    record = job.record()
+    assert (record.state, record.attempt, work.attempts) == (State.FAILED, 1, [1])
+    assert record.error["type"] == "Refused"
+    assert record.error["message"] == f"the end of the run cannot be recorded: {TOO_LARGE}"
+    assert len(pipeline.dead()) == 1

@@ -1,4 +1,4 @@
-"""The invariants, each checked by name against everything that was written, sent and run.
+"""The invariants, each checked by name against everything that was written, sent and run; more are in `checks`.
 
 | name | what must hold |
 |---|---|
@@ -10,6 +10,7 @@
 | I6 replay | a redriven job runs again with attempt 1 and its history kept |
 | I9 cancel lasts | a cancelled job is not claimed; one asked to stop sees it and is not tried again |
 | I10 agreement | at rest no record waits for a message that does not exist, and a key names one job |
+| ids | no worker writes the record of another task's job, and no record changes its task or its place in the index |
 | transitions | every change of state that is written stands in `TRANSITIONS` |
 """
 
@@ -22,27 +23,34 @@ from dataclasses import dataclass
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
+from offload.core.ids import id_apart
 from offload.core.jobs.claiming import EARLY_MS
-from offload.core.jobs.idempotency_keys import KEY_LIFE_MS
+from offload.core.jobs.ending import RELEASED
+from offload.core.jobs.idempotency_keys import KEY_WINDOW
+from offload.core.jobs.record import INDEXED, index_keys
 from offload.core.jobs.state import TRANSITIONS, State
-from offload.core.manifest import dead_letter_name
+from offload.core.manifest import dead_letter_name, queue_name
 from offload.core.messages.message import job_id_of
 from offload.core.writes import Conflict, Write
 from offload.testing.pipeline import STACK
 from offload.testing.processes import current_process
+from tests.simulation.checks import Checks
 from tests.simulation.tasks import WATCHED
 
 if TYPE_CHECKING:
     from offload.core.writes import Item
-    from offload.memory.queues import StoredMessage
+    from offload.memory.queue import StoredMessage
     from offload.testing import Pipeline
     from tests.simulation.workload import Book
 
 _RUN_ENDS = (State.SUCCEEDED, State.RETRYING, State.FAILED, State.CANCELLED)
-_DECIDED_BY_OTHERS = ("WorkerLost", "PayloadError", "MessageError", "UnknownTask")
+_DECIDED_BY_OTHERS = ("WorkerLost", "PayloadError", "MessageError", "UnknownTask", "IdTaken")
 _DRAWN = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 _SEEN_WITHIN = 6_000
 """A run that watches looks three times more when it is asked to stop this many milliseconds after its start."""
+_INSISTS_UNTIL_MS = 15_000
+"""A worker tries to record an end until this much before its lease is over: its margin, a pause, and what it spares."""
+_WRITTEN_BY_WORKERS = ("id", "enqueued_at", "replaces", "copied_at", "first_sent_at")
 _WELL = (State.SUCCEEDED, State.CANCELLED, State.EXPIRED)
 
 
@@ -65,6 +73,8 @@ class _Claim:
     at: int
     after_crash: bool
     lease: str
+    lease_until: int
+    ended: bool = False
 
 
 class Watcher:
@@ -80,8 +90,10 @@ class Watcher:
         self._asked: dict[str, int] = {}
         self._unaware: list[tuple[_Claim, int]] = []
         self._ends: dict[str, State] = {}
+        self._checks = Checks(pipeline, self._broken)
         pipeline.store.port.on_applied = self._applied
         pipeline.queues.port.on_stored = self._stored
+        pipeline.queues.port.on_moved = self._checks.moved
 
     def _broken(self, name: str, job_id: str, how: str) -> None:
         self.violations.append(Violation(name, job_id, how))
@@ -91,14 +103,17 @@ class Watcher:
     def _stored(self, queue: str, message: StoredMessage) -> None:
         job_id = job_id_of(message.body) or message.message_id
         self._sent[message.message_id] = (queue, job_id, message.body)
+        self._checks.stored(queue, message)
 
     def _applied(self, write: Write, before: Item | None, after: Item) -> None:
+        self._checks.applied(write, before, after)
         if "state" not in after:
             return  # a key or a rate limit
         process = current_process.get()
         actor = process.name if process else ""
         old, new = State(before["state"]) if before else None, State(after["state"])
         job_id = str(write.id)
+        self._keeps_to_its_task(job_id, actor, before, after)
         claims = new is State.RUNNING and (before is None or before.get("lease") != after["lease"])
         if claims and before is not None and not after["lease"]:
             self._released(job_id, actor, before, after)
@@ -115,10 +130,24 @@ class Watcher:
         if new.ended:
             self._ends[job_id] = new
 
+    def _keeps_to_its_task(self, job_id: str, actor: str, before: Item | None, after: Item) -> None:
+        task = after["task"]
+        if before is not None and before["task"] != task:
+            self._broken("ids", job_id, f"{actor} made it a job of {task}")
+        queues = [queue_name(STACK, task, lane) for lane in self._pipeline.manifest.lanes(task)]
+        # A worker writes the first record of a job that its task enqueues, and nothing else of it.
+        if before is not None and "#" in actor and actor.partition("#")[0] not in queues:
+            self._broken("ids", job_id, f"{actor} wrote the record of a job of {task}")
+        listed = State(after["state"]) in INDEXED
+        if ("idx" in after) != listed or (listed and after["idx"] not in index_keys(task, State(after["state"]))):
+            self._broken("ids", job_id, f"{actor} left it in the index as {after.get('idx')}, though {after['state']}")
+
     def _claimed(self, job_id: str, actor: str, before: Item | None, after: Item) -> None:
         old = State(before["state"]) if before else None
         after_crash = before is not None and old is State.RUNNING and bool(before["lease"])
-        self._claims.append(_Claim(job_id, actor, self._pipeline.clock.now(), after_crash, after["lease"]))
+        self._claims.append(
+            _Claim(job_id, actor, self._pipeline.clock.now(), after_crash, after["lease"], after["lease_until"])
+        )
         if old in _WELL:
             name = "I4 no second run" if old is State.SUCCEEDED else "I9 cancel lasts"
             self._broken(name, job_id, f"claimed although {old}")
@@ -172,17 +201,33 @@ class Watcher:
                 self._broken("I2 one winner", job_id, f"{actor} wrote progress under the lease of {owner}")
         if old is new is State.RUNNING and "cancel_requested_at" in after:
             self._asked.setdefault(after["lease"], self._pipeline.clock.now())
+        self._may_follow(job_id, actor, before, after)
         if old is State.RUNNING and new in _RUN_ENDS:
             self._finished(job_id, actor, before, after)
+
+    def _may_follow(self, job_id: str, actor: str, before: Item, after: Item) -> None:
+        """Check what may follow a state for some reasons alone."""
+        old, new = State(before["state"]), State(after["state"])
+        if old is State.RETRYING and new is State.FAILED and after["error"]["type"] != "PayloadError":
+            self._broken("I2 one winner", job_id, f"{actor} failed it between attempts: {after['reason']}")
+        if new is State.RETRYING is not old and after["error"]["type"] == "Permanent":
+            self._broken("I3 honest attempts", job_id, "a permanent error is followed by another attempt")
+        if new is State.EXPIRED and before.get("redrives"):
+            self._broken("I6 replay", job_id, "expired after it was brought back")
 
     def _owner(self, lease: str) -> _Claim:
         return next(claim for claim in reversed(self._claims) if claim.lease == lease)
 
     def _finished(self, job_id: str, actor: str, before: Item, after: Item) -> None:
         new, now = State(after["state"]), self._pipeline.clock.now()
+        if before["lease"] == RELEASED:  # nobody holds the job, and no run was ended
+            if new is not State.CANCELLED or "cancel_requested_at" not in before:
+                self._broken("I2 one winner", job_id, f"{actor} recorded {new} of a job that nobody holds")
+            return
         claim = self._owner(before["lease"])
         owner = claim.process
         if actor == owner:
+            claim.ended = True
             if after.get("result") == json.dumps(WATCHED) and claim.lease in self._asked:
                 self._unaware.append((claim, self._asked[claim.lease]))
             return
@@ -207,6 +252,7 @@ class Watcher:
         """Check what must hold when nothing is left to do; returns every violation found so far."""
         self._nothing_lost(book)
         self._honest_attempts()
+        self._ends_are_recorded()
         self._culprits()
         self._cancels_are_seen()
         for job_id, redrives in sorted(self._redrives.items()):
@@ -215,6 +261,9 @@ class Watcher:
             if still and job.error and job.error["type"] not in _DECIDED_BY_OTHERS[1:]:
                 self._broken("I6 replay", job_id, "was redriven and did not run again")
         self._keys(book)
+        self._checks.judge()
+        for job_id, complaint in book.complaints:
+            self._broken("I10 agreement", job_id, complaint)
         return self.violations
 
     def _nothing_lost(self, book: Book) -> None:
@@ -225,9 +274,13 @@ class Watcher:
         for task in pipeline.manifest.tasks:
             for lane in pipeline.manifest.lanes(task):
                 for message in pipeline.queues.port.messages(dead_letter_name(STACK, task, lane)):
-                    dead.add(job_id_of(message.body) or message.message_id)
+                    dead.add(_recorded_as(records, task, job_id_of(message.body) or message.message_id))
                     bodies[task][_original(message.body)] += 1
-        for queue, job_id, body in sorted(set(self._sent.values())):
+        tasks = {
+            queue_name(STACK, task, lane): task for task in pipeline.tasks for lane in pipeline.manifest.lanes(task)
+        }
+        for queue, named, body in sorted(set(self._sent.values())):
+            job_id = _recorded_as(records, tasks[queue.removesuffix("-dlq")], named)
             record = records.get(job_id)
             if record is None:
                 self._broken("I1 nothing lost", job_id, f"a message in {queue} left no record")
@@ -255,7 +308,7 @@ class Watcher:
     def _honest_attempts(self) -> None:
         starts = Counter((run.job_id, run.process) for run in self._pipeline.runs)
         claims = Counter((claim.job_id, claim.process) for claim in self._claims)
-        excused = self._unanswered("apply")
+        excused = self._died_or_unanswered()
         for pair in sorted(starts.keys() | claims.keys()):
             if starts[pair] > claims[pair]:
                 self._broken(
@@ -263,6 +316,37 @@ class Watcher:
                 )
             elif claims[pair] - starts[pair] > (pair in excused):
                 self._broken("I3 honest attempts", pair[0], f"{pair[1]} claimed it and never started it")
+
+    def _ends_are_recorded(self) -> None:
+        """Check that a worker that lives records how its run ended, or has tried until its invocation was over."""
+        died = {entry.process for entry in self._pipeline.trace if entry.kind == "killed"}
+        last = {entry.process: entry.at for entry in self._pipeline.trace if entry.process}
+        started = {(run.job_id, run.process) for run in self._pipeline.runs}
+        for claim in self._claims:
+            if claim.ended or claim.process in died or (claim.job_id, claim.process) not in started:
+                continue
+            if last[claim.process] < claim.lease_until - _INSISTS_UNTIL_MS:
+                self._broken(
+                    "I2 one winner", claim.job_id, f"{claim.process} lived on and did not record its run's end"
+                )
+
+    def _died_or_unanswered(self) -> set[tuple[str, str]]:
+        """Return jobs and processes where a claim may have charged an attempt that never ran; see docs/guarantees.md.
+
+        Either the process died, or it could not release the claim in time: its last write of the record before its
+        invocation ended had no answer.
+        """
+        lease_until = {(claim.job_id, claim.process): claim.lease_until for claim in self._claims}
+        could_not: dict[tuple[str, str], bool] = defaultdict(bool)
+        died: set[str] = set()
+        for entry in self._pipeline.trace:
+            if entry.kind == "killed":
+                died.add(entry.process)
+            elif entry.kind == "request" and entry.details[0] == "apply":
+                pair = entry.details[1][0].id, entry.process
+                too_late = could_not[pair] and entry.at >= lease_until.get(pair, 0) - _INSISTS_UNTIL_MS
+                could_not[pair] = _no_answer(entry.details[2]) or too_late
+        return {pair for pair, unable in could_not.items() if unable or pair[1] in died}
 
     def _unanswered(self, *kinds: str) -> set[tuple[str, str]]:
         """Return jobs and processes of which some request went without an answer, or the process died of it."""
@@ -297,11 +381,16 @@ class Watcher:
     def _keys(self, book: Book) -> None:
         for (task, key), given in book.keys.items():
             for (first_at, first), (at, other) in pairwise(given):
-                if first == other or at - first_at >= KEY_LIFE_MS:
+                if first == other or at - first_at >= KEY_WINDOW * 1000:
                     continue
                 job = self._pipeline.job(first)
                 if not (job.state in (State.CANCELLED, State.EXPIRED) and job.attempt == 0):
                     self._broken("I10 agreement", first, f"key {key!r} of {task} named another job, {other}, meanwhile")
+
+
+def _recorded_as(records: dict[str, Item], task: str, job_id: str) -> str:
+    """Return the id of the record of a message in a task's queue: one of its own where the job id is another task's."""
+    return job_id if job_id in records and records[job_id]["task"] == task else id_apart(job_id, task)
 
 
 def _no_answer(answer: Any) -> bool:
@@ -326,4 +415,4 @@ def _original(body: str) -> str:
         return body
     if not isinstance(data, dict) or not _DRAWN.fullmatch(str(data.get("id"))):
         return body
-    return json.dumps({name: value for name, value in data.items() if name not in ("id", "replaces", "enqueued_at")})
+    return json.dumps({name: value for name, value in data.items() if name not in _WRITTEN_BY_WORKERS})

@@ -1,8 +1,9 @@
 """Prove that the tests test: plant one fault after another in a copy of the library, and see each one caught.
 
 The simulator goes first, then the tests of the library; a fault that only a test sees names the folder of the test.
-Prints a table of the faults and of what caught them, and exits 1 when one survives. A copy without any fault must pass,
-or being caught would mean nothing.
+Prints a table of the faults and of what caught them, then who saw how many in which area. Exits 1 when a fault
+survives, or when the simulator alone sees too few. A copy without any fault must pass, or being caught would mean
+nothing.
 """
 
 from __future__ import annotations
@@ -40,6 +41,21 @@ _NOT_ASKED = (
 )
 _BROKEN = re.compile(r"^broken seed=(\d+) (\w+)", re.MULTILINE)
 _FAILED = re.compile(r"^FAILED (\S+?::.+?)(?: - .*)?$", re.MULTILINE)
+AREAS = {
+    "claiming": ("claim", "release", "lease"),
+    "ending": ("end", "reject", "progress", "retry", "message", "expire", "index"),
+    "keys": ("key",),
+    "following": ("follow-up",),
+    "returns": ("return", "wait", "dead letter"),
+    "renewal": ("replace", "renew"),
+    "redriving": ("redrive", "retry by hand"),
+    "the client": ("enqueue", "bulk", "options", "producer", "by name", "waiting", "cancel"),
+}
+"""Areas of the protocol, by how the names of their faults begin."""
+
+LEAST_SEEN = 0.7
+"""Share of the faults in all areas that the simulator alone must see."""
+
 _LONGEST = 900
 """Seconds a run may take, far more than any needs. A run that takes longer proves nothing, so its fault survives."""
 
@@ -62,6 +78,17 @@ class Verdict:
     def name(self) -> str:
         """What a person calls the mutant."""
         return self.mutant.name if self.mutant else "(no fault)"
+
+    @property
+    def area(self) -> str:
+        """The area of the protocol that the fault is in; "elsewhere" for none."""
+        kind = self.name.partition(":")[0]
+        return next((area for area, kinds in AREAS.items() if kind in kinds), "elsewhere")
+
+    @property
+    def seen(self) -> bool:
+        """Whether the simulator alone has caught it."""
+        return (self.caught or "").startswith("simulator ")
 
 
 def examine(mutant: Mutant | None, *, seeds: int, everything: bool = False) -> Verdict:
@@ -174,7 +201,7 @@ def main(arguments: list[str]) -> int:
         return 1
     finally:
         _say("")
-    return _sum_up(verdicts)
+    return _sum_up(verdicts, whole=not given.only)
 
 
 def _examine_all(mutants: Sequence[Mutant | None], given: argparse.Namespace) -> list[Verdict]:
@@ -203,10 +230,15 @@ def _row(verdict: Verdict) -> str:
     return "  ".join(cell.ljust(width) for cell, width in zip(cells, widths, strict=True))
 
 
-def _sum_up(verdicts: list[Verdict]) -> int:
+def _sum_up(verdicts: list[Verdict], *, whole: bool) -> int:
+    """Print who saw what, by area; returns the exit code. Of some faults alone, no share is asked for."""
     mutants = [verdict for verdict in verdicts if verdict.mutant is not None]
     survivors = [verdict.name for verdict in mutants if verdict.caught is None]
-    simulator = sum((verdict.caught or "").startswith("simulator ") for verdict in mutants)
+    for area in (*AREAS, "elsewhere"):
+        print(_share(area, [verdict for verdict in mutants if verdict.area == area]))
+    judged = [verdict for verdict in mutants if verdict.area != "elsewhere"]
+    print(_share("the protocol", judged))
+    simulator = sum(verdict.seen for verdict in mutants)
     used = resource.getrusage(resource.RUSAGE_CHILDREN)
     print(
         f"mutants={len(mutants)} simulator={simulator} tests={len(mutants) - simulator - len(survivors)} "
@@ -214,7 +246,16 @@ def _sum_up(verdicts: list[Verdict]) -> int:
     )
     for name in survivors:
         print(f"survived: {name}")
-    return 1 if survivors else 0
+    too_few = whole and sum(verdict.seen for verdict in judged) < LEAST_SEEN * len(judged)
+    if too_few:
+        print(f"error: the simulator alone sees less than {LEAST_SEEN:.0%} of the faults in the protocol")
+    return 1 if survivors or too_few else 0
+
+
+def _share(area: str, verdicts: list[Verdict]) -> str:
+    seen = sum(verdict.seen for verdict in verdicts)
+    share = f" ({seen / len(verdicts):.0%})" if verdicts else ""
+    return f"{area:14} simulator {seen} of {len(verdicts)}{share}"
 
 
 def _say(text: str) -> None:

@@ -27,7 +27,7 @@ class Mutant:
         name: What is wrong then.
         place: The function, method, property, class or module that it is planted in.
         edit: How.
-        tests: The folder of tests that see it, for what is out of the simulator's sight; empty: the simulator does.
+        tests: The folder or file of the tests that see it, where the simulator does not; empty: the simulator does.
     """
 
     name: str

@@ -17,7 +17,7 @@ from offload.core.writes import Test
 from tests.simulation.places import UNKNOWN, Place, fields_of
 
 _COMPOUND = (ast.If, ast.For, ast.While, ast.Try, ast.With, ast.Match, ast.FunctionDef, ast.ClassDef)
-OPERATORS: dict[str, type[ast.cmpop]] = {">=": ast.GtE, ">": ast.Gt, "in": ast.In}
+OPERATORS: dict[str, type[ast.cmpop]] = {">=": ast.GtE, ">": ast.Gt, "==": ast.Eq, "in": ast.In}
 _Find = Callable[[Place], Iterable[ast.AST]]
 
 

@@ -5,13 +5,14 @@ from __future__ import annotations
 import hashlib
 import re
 import time
+from collections import deque
 from contextlib import contextmanager
 from dataclasses import dataclass, field, fields, replace
 from typing import TYPE_CHECKING
 from unittest.mock import patch
 
 from offload.core.clock import iso
-from offload.core.errors import UnknownJob
+from offload.core.errors import OffloadError
 from offload.testing import Faults, Pipeline
 from tests.simulation.invariants import Violation, Watcher
 from tests.simulation.tasks import TASKS
@@ -66,6 +67,7 @@ def simulate(plan: Plan) -> Outcome:
     pipeline = Pipeline(*TASKS, faults=plan.faults, seed=plan.seed)
     pipeline.expect_dead_letters()
     pipeline.most_steps = _MOST_STEPS
+    pipeline.trace = deque()  # the judge looks at all of it
     watcher, outside = Watcher(pipeline), Outside(pipeline)
     assert pipeline.injector is not None
     with patch.object(time, "sleep", pipeline.clock.sleep), pipeline:
@@ -82,15 +84,15 @@ def simulate(plan: Plan) -> Outcome:
         with _told(watcher):
             watcher.judge(outside.book)
     jobs = sum("state" in item for item in pipeline.store.port.items())
-    return Outcome(plan, jobs, pipeline.injector.happened, watcher.violations, pipeline.trace)
+    return Outcome(plan, jobs, pipeline.injector.happened, watcher.violations, list(pipeline.trace))
 
 
 @contextmanager
 def _told(watcher: Watcher) -> Iterator[None]:
-    """Take for a violation what cannot go on: no rest, a worker's own fault, a record that is not there any more."""
+    """Take for a violation what cannot go on: no rest, a worker's own fault, an error that no fault explains."""
     try:
         yield
-    except (AssertionError, UnknownJob) as error:
+    except (AssertionError, OffloadError) as error:
         watcher.violations.append(Violation("I1 nothing lost", "-", f"{error} {error.__cause__!r}"))
 
 

@@ -27,7 +27,7 @@ each_fault = pytest.mark.parametrize("mutant", MUTANTS, ids=lambda mutant: mutan
 @each_fault
 def test_each_fault_can_be_planted(mutant):
     compile(plant(mutant), mutant.file, "exec")
-    assert not mutant.tests or (mutants.ROOT / mutant.tests).is_dir()
+    assert not mutant.tests or (mutants.ROOT / mutant.tests).exists()
 
 
 @each_fault
@@ -54,7 +54,7 @@ def test_the_refactoring_leaves_no_local_name_as_it_was(module):
 
 
 def test_each_fault_has_a_name_of_its_own():
-    assert len({mutant.name for mutant in MUTANTS}) == len(MUTANTS) >= 70
+    assert len({mutant.name for mutant in MUTANTS}) == len(MUTANTS) >= 110
 
 
 def test_what_is_not_asked_exists():
@@ -65,20 +65,42 @@ def test_what_is_not_asked_exists():
 
 def test_a_fault_is_caught_and_the_seed_told(capsys):
     assert main(["--only", SECOND_RUN]) == 0
-    row, summary = capsys.readouterr().out.splitlines()
+    row, *areas, summary = capsys.readouterr().out.splitlines()
     name, file, caught, _ = row.split("\t")
     assert (name, file) == (SECOND_RUN, "core/jobs/claiming.py")
     assert caught.startswith("simulator I4 seed ")
     assert summary.startswith("mutants=1 simulator=1 tests=0 survivors=0 ")
+    assert areas[0] == "claiming       simulator 1 of 1 (100%)"
+    assert areas[1] == "ending         simulator 0 of 0"
+    assert areas[-1] == "the protocol   simulator 1 of 1 (100%)"
 
 
 def test_a_fault_that_nothing_catches_is_named(monkeypatch, capsys):
-    harmless = Mutant(
-        "another life", record_ttl, put(record.RECORD_LIFE_DAYS, 36), tests="tests/core/test_durations.py"
-    )
+    harmless = Mutant("another life", record_ttl, put(record.RECORD_DAYS, 36), tests="tests/core/test_durations.py")
     monkeypatch.setattr(mutants, "MUTANTS", (harmless,))
     assert main(["--only", "another life"]) == 1
     assert capsys.readouterr().out.splitlines()[-1] == "survived: another life"
+
+
+def test_a_simulator_that_sees_too_little_fails(capsys):
+    """By the tests alone, each fault is caught; but the simulator is to see most of those in the protocol."""
+    in_protocol, elsewhere = (
+        next(mutant for mutant in MUTANTS if mutant.name.startswith(kind)) for kind in ("claim:", "hook:")
+    )
+    seen, not_seen, other = (
+        mutants.Verdict(in_protocol, "simulator I1 seed 1", 1),
+        mutants.Verdict(in_protocol, "test_x", 1),
+        mutants.Verdict(elsewhere, "test_x", 1),
+    )
+    assert mutants._sum_up([seen] * 7 + [not_seen] * 3 + [other] * 9, whole=True) == 0
+    assert mutants._sum_up([seen] * 6 + [not_seen] * 4 + [other] * 9, whole=True) == 1
+    assert "sees less than 70% of the faults in the protocol" in capsys.readouterr().out
+    assert mutants._sum_up([seen] * 6 + [not_seen] * 4, whole=False) == 0
+
+
+def test_each_area_has_faults():
+    areas = {mutants.Verdict(mutant, None, 0).area for mutant in MUTANTS}
+    assert areas == {*mutants.AREAS, "elsewhere"}
 
 
 def test_a_fault_that_does_not_apply_is_an_error_in_one_line(monkeypatch, capsys):
@@ -99,6 +121,6 @@ def test_a_fault_that_changes_nothing_is_an_error():
 
 
 def test_a_fault_that_breaks_the_program_itself_is_no_proof(monkeypatch, capsys):
-    monkeypatch.setattr(mutants, "MUTANTS", (Mutant("broken", record, put(365, Code("no_such_name"))),))
+    monkeypatch.setattr(mutants, "MUTANTS", (Mutant("broken", record, put(1000, Code("no_such_name"), times=2)),))
     assert main(["--only", "broken"]) == 1
     assert "'broken': the simulator itself broke" in capsys.readouterr().err

@@ -17,9 +17,8 @@ def test_the_examples_pass_as_they_stand(tmp_path):
     for path, code in examples:
         (tmp_path / path).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / path).write_text(code, encoding="utf-8")
-    (tmp_path / "pytest.ini").write_text("[pytest]\npythonpath = .\n", encoding="utf-8")
     done = subprocess.run(
-        [sys.executable, "-m", "pytest", "-q", "-W", "error", "-p", "no:cacheprovider"],
+        [str(Path(sys.executable).with_name("pytest")), "-q", "-W", "error", "-p", "no:cacheprovider"],
         cwd=tmp_path,
         capture_output=True,
         text=True,

@@ -5,7 +5,9 @@ from __future__ import annotations
 import pytest
 
 from offload import JobFailed, Permanent, Retry, RetryLater, State, current_job, enqueue, task
-from offload.testing import Eager
+from offload.core.enqueueing.options import CheckedOptions
+from offload.core.enqueueing.request import EnqueueRequest
+from offload.testing import DeadLettered, Eager
 
 
 @task(retry=Retry(max_attempts=3))
@@ -51,7 +53,7 @@ def test_a_failed_job_is_retried_by_hand():
 
 def test_a_payload_the_task_refuses_surfaces_too():
     with Eager(flaky) as eager, pytest.raises(JobFailed, match="PayloadError"):
-        eager.client.enqueue("flaky", {"nope": 1})
+        eager.client.send(EnqueueRequest("flaky", {"nope": 1}, CheckedOptions()))
 
 
 @pytest.mark.parametrize("delay", ["10s", "2h", "300d"])
@@ -66,22 +68,30 @@ def test_many_run_in_order():
         assert eager.waiting() == []
 
 
-def test_a_task_that_enqueues_runs_the_other_inline_and_hears_of_its_failure():
-    heard = []
+@task(retry=Retry(max_attempts=1))
+def outer() -> list[str]:
+    """Enqueues a job that fails, and one that does not."""
+    lost, well = flaky.delay(9), enqueue("flaky", {"failures": 1})
+    with pytest.raises(JobFailed, match="ValueError: not yet"):
+        lost.result()
+    assert well.result() == 2
+    return [lost.id, well.id]
 
-    @task(retry=Retry(max_attempts=1))
-    def outer() -> int:
-        assert flaky.delay(1).result(0) == 2
-        try:
-            flaky.delay(9)
-        except ValueError as error:
-            heard.append(error)
-        return enqueue("flaky", {}).result(0)
 
+def test_a_job_that_a_task_enqueues_runs_inline_and_fails_alone():
     with Eager(outer, flaky) as eager:
-        assert outer.delay().result(0) == 1
-        assert len(heard) == 1
+        eager.expect_dead_letters("flaky")
+        lost, well = outer.delay().result()
+        assert (eager.job(lost).state, eager.job(well).state) == (State.FAILED, State.SUCCEEDED)
         assert [run.task for run in eager.runs].count("outer") == 1
+
+
+def test_nobody_overlooks_the_failure_of_a_job_that_a_task_enqueued():
+    with (
+        pytest.raises(DeadLettered, match=r"1 unexpected dead letters.*\n.*flaky: job \S+ is FAILED: ValueError"),
+        Eager(outer, flaky),
+    ):
+        outer.delay()
 
 
 def test_follow_ups_run_and_their_failure_is_their_own():
@@ -98,6 +108,7 @@ def test_follow_ups_run_and_their_failure_is_their_own():
         raise KeyError("its own")
 
     with Eager(first, after) as eager:
+        eager.expect_dead_letters("after")
         assert first.delay().status() is State.SUCCEEDED
         with pytest.raises(Permanent):
             first.delay(fail=True)

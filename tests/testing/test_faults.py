@@ -7,7 +7,7 @@ from collections import Counter
 
 import pytest
 
-from offload import DefinitionError, Retry, State, current_job, task
+from offload import DefinitionError, Refused, Retry, State, current_job, task
 from offload.testing import Faults, Pipeline
 
 
@@ -37,14 +37,37 @@ def happened(pipeline):
     return Counter(entry.details[0] for entry in pipeline.trace if entry.kind == "fault")
 
 
-@pytest.mark.parametrize(
-    "kind", ["duplicate", "reorder", "delay", "throttle", "lost", "crash", "timeout", "freeze", "response"]
-)
-def test_each_kind_happens_alone_and_is_survived(kind):
+KINDS = ("duplicate", "reorder", "delay", "throttle", "lost", "crash", "timeout", "freeze", "slow", "response")
+
+
+@pytest.mark.parametrize(("kind", "chance"), [*((kind, 0.2) for kind in KINDS), ("refused", 0.005)])
+def test_each_kind_happens_alone_and_is_survived(kind, chance):
     seen = Counter()
     for seed in range(30):
-        seen += happened(run(Faults.none(seed, **{kind: 0.2})))
+        seen += happened(run(Faults.none(seed, **{kind: chance})))
     assert set(seen) == {kind}
+
+
+def test_a_request_that_hangs_takes_time_and_never_the_rest_of_the_invocation():
+    for seed in range(20):
+        began = Pipeline(work).clock.now()
+        pipeline = run(Faults.none(seed, slow=0.2))
+        assert "killed" not in {entry.kind for entry in pipeline.trace}
+        assert pipeline.clock.now() - began > 5_000
+
+
+def test_a_service_refuses_for_a_while_and_then_no_longer():
+    pipeline = next(found for found in (run(Faults.none(seed, refused=0.01)) for seed in range(40)) if happened(found))
+    refused = [entry for entry in pipeline.trace if isinstance(entry.details[-1], Refused)]
+    assert refused
+    assert not any(error.lasting for error in (entry.details[-1] for entry in refused))
+    assert refused[-1].at - refused[0].at <= 600_000 * happened(pipeline)["refused"]
+
+
+def test_what_sqs_delivers_it_hides_and_deletes_whatever_it_refuses():
+    pipeline = run(Faults.none(2, refused=0.05, throttle=0.1))
+    answers = {entry.details[0] for entry in pipeline.trace if isinstance(entry.details[-1], Refused)}
+    assert not answers & {"receive", "delete", "change_visibility"}
 
 
 def test_none_never_happens():

@@ -2,14 +2,28 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 
 import pytest
 
-from offload import Hooks, Permanent, Retry, SoftTimeLimitExceeded, State, Unavailable, current_job, task, use
+from offload import (
+    Hooks,
+    Permanent,
+    ResultTimeout,
+    Retry,
+    SoftTimeLimitExceeded,
+    State,
+    Unavailable,
+    UnknownTask,
+    current_job,
+    task,
+    use,
+)
 from offload.core.enqueueing.producer import current_producer
 from offload.core.manifest import queue_name
-from offload.testing import DeadLettered, Killed, Pipeline
+from offload.core.retention import DAY
+from offload.testing import DeadLettered, Killed, Pipeline, WaitsForEver
 
 
 @task(retry=Retry(max_attempts=3, base="1m", jitter=False))
@@ -214,3 +228,79 @@ def test_jobs_lists_every_job_oldest_first():
 @pytest.mark.usefixtures("pipeline")
 def test_the_fixture_deploys_the_projects_tasks(pipeline):
     assert {"send_email", "deliver_webhook", "resize_image"} <= set(pipeline.tasks)
+
+
+def test_a_test_that_waits_for_what_nobody_runs_is_told_what_to_call():
+    with Pipeline(flaky) as pipeline:
+        job = flaky.delay()
+        for wait in (job.result, job.wait):
+            with pytest.raises(WaitsForEver, match=r"is PENDING, .* call pipeline\.run_until_idle\(\)"):
+                wait()
+        with pytest.raises(ResultTimeout):
+            job.result(timeout=5)
+        pipeline.run_until_idle()
+        assert (job.result(), job.wait().state) == (1, State.SUCCEEDED)
+
+
+def test_an_asynchronous_test_that_waits_is_told_too():
+    async def check():
+        with Pipeline(flaky):
+            job = flaky.delay()
+            with pytest.raises(WaitsForEver):
+                await job.aresult()
+
+    asyncio.run(check())
+
+
+def test_a_task_that_waits_for_another_job_reaches_its_soft_limit():
+    @task(retry=Retry(max_attempts=1), timeout="1m")
+    def outer() -> int:
+        return flaky.delay().result()
+
+    with Pipeline(outer, flaky) as pipeline:
+        pipeline.expect_dead_letters("outer")
+        job = outer.delay()
+        pipeline.run_until_idle()
+        assert job.record().error["type"] == "SoftTimeLimitExceeded"
+
+
+def test_dead_letters_of_a_task_that_is_not_there_cannot_be_expected():
+    with (
+        Pipeline(doomed, flaky) as pipeline,
+        pytest.raises(UnknownTask, match=r"expect_dead_letters\('domed'\).* \(did you mean 'doomed'\?\); there are"),
+    ):
+        pipeline.expect_dead_letters("domed")
+
+
+def test_the_queues_and_the_bucket_keep_what_the_deployed_ones_keep():
+    with Pipeline(flaky) as pipeline:
+        pipeline.expect_dead_letters()
+        pipeline.send("{}")
+        pipeline.blobs.port.put("results/7d/flaky/a.json", b"1")
+        pipeline.blobs.port.put("elsewhere/a.json", b"1")
+        pipeline.clock.advance(7 * DAY - 1)
+        assert len(pipeline.waiting()) == 1
+        pipeline.clock.advance(1)
+        assert pipeline.waiting() == []
+        pipeline.clock.advance(2 * DAY)
+        assert pipeline.blobs.port.keys() == ["elsewhere/a.json"]
+
+
+def test_a_record_is_deleted_days_after_its_life():
+    with Pipeline(flaky) as pipeline:
+        job = flaky.delay()
+        pipeline.run_until_idle()
+        pipeline.clock.advance(36 * DAY)
+        assert pipeline.record(job.id) is not None
+        pipeline.clock.advance(2 * DAY)
+        assert pipeline.record(job.id) is None
+
+
+def test_a_queue_with_too_many_messages_in_flight_stands_still():
+    with Pipeline(flaky) as pipeline:
+        pipeline.queues.port.most_in_flight = 3
+        jobs = [flaky.delay(1) for _ in range(5)]
+        pipeline.advance("59s")
+        assert len(pipeline.runs) <= 5
+        pipeline.run_until_idle()
+        assert [job.result() for job in jobs] == [2] * 5

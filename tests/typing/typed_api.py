@@ -7,13 +7,14 @@ error of its own, so that a mistake which a checker lets pass fails `make check`
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, assert_type
 
 import offload
 from offload import (
     Allow,
     AsyncTask,
+    Call,
     Client,
     Cron,
     CurrentJob,
@@ -24,13 +25,16 @@ from offload import (
     Hooks,
     Job,
     JobHandle,
+    JobHandles,
     RateLimit,
     Retry,
     RunReport,
+    Secret,
     State,
     Task,
     TaskSettings,
     add_hooks,
+    aenqueue,
     current_job,
     defaults,
     enqueue,
@@ -74,6 +78,16 @@ def charge(*, amount: int, currency: str = "EUR") -> None:
 
 
 # A task keeps the parameters and the result of its function.
+
+
+@task
+def sign_in(user: str, token: Secret[str], keys: Secret[dict[str, bytes]] | None = None) -> str:
+    return assert_type(token, str)
+
+
+def a_secret_is_a_plain_value_to_callers_and_tasks() -> None:
+    assert_type(sign_in.delay("ann", "tok-1", keys={"a": b"1"}), JobHandle[str])
+    sign_in.delay("ann", 1)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
 
 
 def a_call_of_a_task_runs_the_function() -> None:
@@ -135,7 +149,7 @@ def delay_takes_the_arguments_of_the_function() -> None:
 def options_stand_apart_from_the_arguments() -> None:
     later = send.options(delay="2h", priority="high", key="order-42", tenant="acme", expires=timedelta(days=1), id="a")
     assert_type(later.delay("ann"), JobHandle[Receipt])
-    assert_type(later.delay_many(["ann", {"to": "bob"}]), list[JobHandle[Receipt]])
+    assert_type(later.delay_many(["ann", {"to": "bob"}]), JobHandles[JobHandle[Receipt]])
     assert_type(fetch.options(delay=60).delay("https://example.org"), JobHandle[bytes])
     prepared: EnqueueOptions = {"delay": 60, "tenant": "acme"}
     assert_type(send.options(**prepared).delay("ann"), JobHandle[Receipt])
@@ -151,6 +165,8 @@ async def async_code_enqueues_without_blocking() -> None:
     assert_type(await send.adelay("ann"), JobHandle[Receipt])
     assert_type(await fetch.adelay("https://example.org"), JobHandle[bytes])
     assert_type(await send.options(delay="5m").adelay("ann"), JobHandle[Receipt])
+    assert_type(await send.adelay_many(["ann"]), JobHandles[JobHandle[Receipt]])
+    assert_type(await send.si("ann").adelay(), JobHandle[Receipt])
 
     send.adelay("ann")  # type: ignore[unused-coroutine]  # pyright: ignore[reportUnusedCoroutine]
     await send.adelay()  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
@@ -160,11 +176,26 @@ async def async_code_enqueues_without_blocking() -> None:
 def celery_spelling_and_many_jobs() -> None:
     assert_type(send.apply_async(args=["ann"], kwargs={"times": 2}, countdown=60, tenant="acme"), JobHandle[Receipt])
     assert_type(fetch.apply_async(("https://example.org",)), JobHandle[bytes])
-    assert_type(send.delay_many([{"to": "ann"}, ("bob", 2), "eve"]), list[JobHandle[Receipt]])
-    assert_type(fetch.delay_many(["https://example.org"]), list[JobHandle[bytes]])
+    assert_type(send.delay_many([{"to": "ann"}, ("bob", 2), "eve"]), JobHandles[JobHandle[Receipt]])
+    assert_type(fetch.delay_many(["https://example.org"]), JobHandles[JobHandle[bytes]])
 
     send.apply_async(countdwn=3)  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
     send.apply_async(["ann"], countdown="3m")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+    own = send.options(key="order-42", eta=datetime(2027, 1, 31, tzinfo=UTC), track="start").si("ann", times=2)
+    assert_type(own, Call[Receipt])
+    assert_type(own.delay(), JobHandle[Receipt])
+    jobs = send.delay_many((own, send.si("bob")), progress=lambda done, total: print(done / total), id_prefix="import")
+    assert_type(jobs[0], JobHandle[Receipt])
+    assert_type(jobs[1:], list[JobHandle[Receipt]])
+    assert_type(
+        Client.from_stack().enqueue_many("send", [{"to": "ann"}, ({"to": "bob"}, {"key": "k"})]),
+        JobHandles[JobHandle[Any]],
+    )
+
+    send.si(3)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+    send.options(track="end")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+    send.options(eta=5)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+    Client.from_stack().enqueue_many("send", [({"to": "bob"}, {"kye": "k"})])  # type: ignore[typeddict-unknown-key]  # pyright: ignore[reportArgumentType]
     send.delay_many(3)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
 
 
@@ -190,12 +221,23 @@ async def a_handle_serves_async_code() -> None:
     assert_type(await send.delay("ann").aresult(), Receipt)
     assert_type(await fetch.delay("https://example.org").aresult(timeout=30), bytes)
     assert_type(await send.delay("ann").astatus(), State)
+    assert_type(await send.delay("ann").await_(timeout=30), Job)
+    assert_type(await send.delay("ann").arecord(), Job)
 
     wrong_result: int = await send.delay("ann").aresult()  # type: ignore[assignment]  # pyright: ignore[reportAssignmentType]
     print(wrong_result)
 
 
 # Enqueueing by name: the payload is JSON, and the options are checked.
+
+
+async def async_code_enqueues_by_name(client: Client) -> None:
+    assert_type(await client.aenqueue("send", {"to": "ann"}, delay="5m"), JobHandle[Any])
+    assert_type(await aenqueue("send", {"to": "ann"}), JobHandle[Any])
+    assert_type(await client.await_("id", timeout=30), Job)
+    assert_type(await client.ajob("id"), Job)
+
+    await client.aenqueue("send", {}, dely="5m")  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
 
 
 def enqueue_by_name(client: Client) -> None:

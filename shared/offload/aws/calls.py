@@ -12,7 +12,9 @@ row that fits:
 | and none is a failed condition                                      |                                              |
 | a code in `THROTTLED` (too fast) or `TRANSIENT` (a passing fault)   | `Unavailable`                                |
 | HTTP 429 or 5xx, whatever the code                                  | `Unavailable`                                |
-| anything else: permissions, missing resource, invalid request       | `Rejected`, a `Refused` that keeps the code  |
+| a code in `LASTING`: this request is invalid, whoever asks and when | `Rejected`, a `Refused` that keeps the code, |
+|                                                                     | with `lasting=True`                          |
+| anything else: credentials, permissions, missing resource, unknown  | `Rejected` with `lasting=False`              |
 
 A request without an answer (a connection that was refused, reset or timed out, a body that is not JSON) is
 `Unavailable`; the transports raise that error themselves. Error codes come as `namespace#Code`, as `Code:url` or, from
@@ -30,10 +32,13 @@ from offload.core.writes import Conflict
 
 if TYPE_CHECKING:
     from offload.core.errors import OffloadError
-    from offload.core.writes import Item
+    from offload.core.writes import Item, Write
 
 Call = Callable[[str, dict[str, Any]], dict[str, Any]]
 """`call("UpdateItem", {...})` returns the answer, or raises `Conflict`, `Unavailable` or `Rejected`."""
+
+MOST_BYTES = "MostBytes"
+"""Parameter of `GetObject` that a transport reads by itself: bytes of the largest object that it returns."""
 
 THROTTLED = frozenset(
     {
@@ -72,6 +77,38 @@ TRANSIENT = frozenset(
     }
 )
 
+LASTING = frozenset(
+    {
+        "BatchEntryIdsNotDistinct",
+        "BatchRequestTooLong",
+        "ConflictException",
+        "EmptyBatchRequest",
+        "EntityTooLarge",
+        "InvalidAction",
+        "InvalidAttributeValue",
+        "InvalidBatchEntryId",
+        "InvalidBucketName",
+        "InvalidMessageContents",
+        "InvalidParameterCombination",
+        "InvalidParameterValue",
+        "InvalidRequest",
+        "ItemCollectionSizeLimitExceeded",
+        "ItemCollectionSizeLimitExceededException",
+        "KeyTooLongError",
+        "MessageNotInflight",
+        "MissingParameter",
+        "NoSuchKey",
+        "ReceiptHandleIsInvalid",
+        "SerializationException",
+        "TooManyEntriesInBatchRequest",
+        "UnknownOperationException",
+        "UnsupportedOperation",
+        "ValidationError",
+        "ValidationException",
+    }
+)
+"""What is wrong with the request itself. A code that is in no list here may be cured by time, so it is not lasting."""
+
 _TRANSIENT_REASONS = frozenset({"ProvisionedThroughputExceeded", "ThrottlingError", "TransactionConflict"})
 _CONDITION_FAILED = "ConditionalCheckFailed"
 _TOO_MANY_REQUESTS = 429
@@ -81,7 +118,7 @@ _LONGEST_MESSAGE = 300
 
 
 class Rejected(Refused):
-    """AWS refused a request for good.
+    """AWS refused a request.
 
     Attributes:
         code: AWS's error code, without namespace, such as `ParameterNotFound`.
@@ -90,9 +127,13 @@ class Rejected(Refused):
 
     def __init__(self, message: str, code: str, answer: dict[str, Any] | None = None) -> None:
         """Keep the code and the body."""
-        super().__init__(message)
+        super().__init__(message, lasting=code in LASTING)
         self.code = code
         self.answer = answer or {}
+
+
+class NotBegun(Unavailable):
+    """A service throttled a request, or was not reached: nothing of the request was carried out."""
 
 
 class Ambiguous(Conflict):
@@ -124,24 +165,29 @@ def classify(operation: str, status: int, code: str, answer: dict[str, Any], *, 
         transient = bool(reasons & _TRANSIENT_REASONS) and _CONDITION_FAILED not in reasons
     else:
         transient = code in THROTTLED or code in TRANSIENT or status == _TOO_MANY_REQUESTS or status >= _SERVER_FAULTS
-    return Unavailable(message) if transient else Rejected(message, code, answer)
+    if not transient:
+        return Rejected(message, code, answer)
+    return Unavailable(message) if status >= _SERVER_FAULTS else NotBegun(message)
+
+
+def is_carried_out(write: Write[Any], item: Item) -> bool:
+    """Return True when an item looks as if the write was carried out on it."""
+    return (
+        all(key in item and item[key] == value for key, value in write.set.items())
+        and all(key in item for key in (*write.default, *write.add))
+        and all(item.get(key, [])[-len(tail) :] == tail for key, tail in write.append.items() if tail)
+        and not any(key in item for key in write.remove)
+    )
+
+
+def was_repeated(answer: dict[str, Any]) -> bool:
+    """Tell whether a request was made more than once, so that the later one may have met the effect of the first."""
+    return bool(answer.get("ResponseMetadata", {}).get("RetryAttempts"))
 
 
 def short_code(code: str) -> str:
     """Return an error code without its namespace and without the URL behind it."""
     return code.rpartition("#")[2].partition(":")[0].rpartition(".")[2]
-
-
-def host(service: str, region: str) -> str:
-    """Return a service's host name in a region."""
-    return f"{service}.{region}.amazonaws.com{'.cn' if region.startswith('cn-') else ''}"
-
-
-def partition(region: str) -> str:
-    """Return the first part of a region's ARNs after `arn:`."""
-    if region.startswith("cn-"):
-        return "aws-cn"
-    return "aws-us-gov" if region.startswith("us-gov-") else "aws"
 
 
 def _detail(answer: dict[str, Any]) -> str:

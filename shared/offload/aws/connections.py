@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import http.client
+import os
 import select
-from typing import TYPE_CHECKING
+import weakref
+from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from offload.aws import roots
 from offload.aws.calls import Rejected
+from offload.aws.sockets import TimeLimit, connect
 
 if TYPE_CHECKING:
-    import ssl
-
+    from offload.aws.sockets import TimedSocket
     from offload.core.clock import Clock
 
 CONNECT_TIMEOUT = 2.0
@@ -23,6 +25,9 @@ MOST_IDLE_MS = 60_000
 Lambda may freeze a sandbox for minutes. Meanwhile a gateway between the two ends may drop the idle connection, and
 neither end is informed.
 """
+
+
+_pools: weakref.WeakSet[Pool] = weakref.WeakSet()
 
 
 class NotSent(Exception):
@@ -54,68 +59,65 @@ class Pool:
         self._clock = clock
         self._trusts_amazon_alone = self._name.endswith(".amazonaws.com")
         self._idle: list[tuple[http.client.HTTPConnection, int]] = []
+        _pools.add(self)
 
     def __del__(self) -> None:
         """Close the idle connections, so that a transport which is no longer used leaves no open sockets."""
         for connection, _ in getattr(self, "_idle", ()):
             connection.close()
 
-    def take(self, read_timeout: float) -> tuple[http.client.HTTPConnection, bool]:
-        """Return a connection, and whether it was used before."""
+    def take(self, total: float, idle: float) -> tuple[http.client.HTTPConnection, bool]:
+        """Return a connection for an exchange of `total` seconds, and whether it was used before."""
         oldest = self._clock.now() - MOST_IDLE_MS
         while self._idle:
             try:
                 connection, idle_since = self._idle.pop()
             except IndexError:  # another thread took the last connection
                 break
-            if connection.sock is not None and idle_since >= oldest and not _is_readable(connection.sock.fileno()):
-                connection.sock.settimeout(read_timeout)
+            timed: Any = connection.sock  # a `TimedSocket`, or None
+            if timed is not None and idle_since >= oldest and not _is_readable(timed.fileno()):
+                timed.allow(TimeLimit(total), idle)
                 return connection, True
             connection.close()
-        return self.open(read_timeout), False
+        return self.open(total, idle), False
 
-    def open(self, read_timeout: float) -> http.client.HTTPConnection:
-        """Open a new connection.
+    def open(self, total: float, idle: float) -> http.client.HTTPConnection:
+        """Open a new connection for an exchange of `total` seconds, which include those of the connecting.
 
         Raises:
             NotSent: The endpoint does not accept the connection.
         """
-        connect_timeout = min(CONNECT_TIMEOUT, read_timeout)
+        whole, limit = TimeLimit(total), TimeLimit(min(CONNECT_TIMEOUT, total))
         try:
-            connection = self._open_secure(connect_timeout) if self._secure else self._connect(connect_timeout)
+            opened = self._open_secure(limit) if self._secure else connect(self._name, self._port, limit)
         except OSError as error:
             msg = f"cannot connect to {self.address}: {describe(error)}"
             raise NotSent(msg) from error
-        connection.sock.settimeout(read_timeout)
+        opened.allow(whole, idle)
+        connection = http.client.HTTPConnection(self._name, self._port)
+        connection.auto_open = 0  # a connection that has ended is not opened anew, without its time and its roots
+        connection.sock = opened
         return connection
 
-    def _open_secure(self, timeout: float) -> http.client.HTTPConnection:
+    def _open_secure(self, limit: TimeLimit) -> TimedSocket:
         import ssl  # a plain http endpoint, as in tests, does not need the module
 
         if self._trusts_amazon_alone:
             try:
-                return self._connect(timeout, roots.amazon())
+                return connect(self._name, self._port, limit, roots.amazon())
             except ssl.SSLCertVerificationError:
                 # A proxy may decrypt the traffic, or Amazon may have a new root: the machine's own list decides.
                 self._trusts_amazon_alone = False
-        return self._connect(timeout, roots.system())
-
-    def _connect(self, timeout: float, trusted: ssl.SSLContext | None = None) -> http.client.HTTPConnection:
-        if trusted is None:
-            connection = http.client.HTTPConnection(self._name, self._port, timeout=timeout)
-        else:
-            connection = http.client.HTTPSConnection(self._name, self._port, timeout=timeout, context=trusted)
-        try:
-            connection.connect()
-        except BaseException:
-            connection.close()
-            raise
-        return connection
+        return connect(self._name, self._port, limit, roots.system())
 
     def put(self, connection: http.client.HTTPConnection) -> None:
         """Keep a connection for the next request; the answer of its last request was read completely."""
         if connection.sock is not None:
             self._idle.append((connection, self._clock.now()))
+
+    def forget(self) -> None:
+        """Drop the idle connections: this process is a child, and they belong to its parent."""
+        self._idle = []
 
 
 def _is_readable(descriptor: int) -> bool:
@@ -123,6 +125,14 @@ def _is_readable(descriptor: int) -> bool:
     poll = select.poll()
     poll.register(descriptor, select.POLLIN)
     return bool(poll.poll(0))
+
+
+def _forget_all() -> None:
+    for pool in list(_pools):
+        pool.forget()
+
+
+os.register_at_fork(after_in_child=_forget_all)
 
 
 def describe(error: Exception) -> str:

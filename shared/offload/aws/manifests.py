@@ -6,15 +6,24 @@ from typing import TYPE_CHECKING
 
 from offload.aws import sdk
 from offload.aws.calls import Rejected
-from offload.core.errors import Refused
+from offload.core.errors import Refused, Unavailable
 from offload.core.manifest import DEFAULT_STACK, Manifest, parameter_name
 
 if TYPE_CHECKING:
     from offload.aws.calls import Call
 
 
+_MOST_NAMES = 10
+"""Parameters that one request can read."""
+
+_TRIES = 3
+"""Reads of a stack that is deployed meanwhile: its old parts are gone by then."""
+
+
 def read(stack: str = DEFAULT_STACK, call: Call | None = None) -> Manifest:
     """Read the manifest of a stack: its tasks, and the names of its resources.
+
+    That takes a request, and one more for every ten parameters beside it, in which a stack of many tasks has them.
 
     Args:
         stack: The stack's name.
@@ -25,9 +34,20 @@ def read(stack: str = DEFAULT_STACK, call: Call | None = None) -> Manifest:
             that says what to do.
         Unavailable: AWS, or the local engine at `AWS_ENDPOINT_URL`, does not answer.
     """
+    call = call or sdk.caller("ssm")
+    for _ in range(_TRIES):
+        text = _read_parameter(stack, call)
+        try:
+            return Manifest.load(text, lambda names: _read_parts(names, call))
+        except _PartsAreGone:
+            continue
+    raise Unavailable(f"the manifest of stack {stack!r} keeps changing: the stack is being deployed, try again")
+
+
+def _read_parameter(stack: str, call: Call) -> str:
     name = parameter_name(stack)
     try:
-        answer = (call or sdk.caller("ssm"))("GetParameter", {"Name": name})
+        text: str = call("GetParameter", {"Name": name})["Parameter"]["Value"]
     except Rejected as error:
         if error.code != "ParameterNotFound":
             raise
@@ -35,5 +55,19 @@ def read(stack: str = DEFAULT_STACK, call: Call | None = None) -> Manifest:
             f"stack {stack!r} is not deployed in this account and region (no SSM parameter {name}): deploy it with "
             "`cdk deploy` (or `offload local up` on this machine), or check the stack's name and AWS_REGION"
         )
-        raise Refused(msg) from error
-    return Manifest.load(answer["Parameter"]["Value"])
+        raise Refused(msg, lasting=False) from error
+    return text
+
+
+def _read_parts(names: list[str], call: Call) -> list[str]:
+    texts: dict[str, str] = {}
+    for start in range(0, len(names), _MOST_NAMES):
+        answer = call("GetParameters", {"Names": names[start : start + _MOST_NAMES]})
+        texts |= {each["Name"]: each["Value"] for each in answer["Parameters"]}
+    if len(texts) < len(names):
+        raise _PartsAreGone
+    return [texts[name] for name in names]
+
+
+class _PartsAreGone(Exception):
+    """The manifest names parameters that a later deployment has deleted."""

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from offload.aws.calls import Call, Rejected, host, partition
+from offload.aws.calls import Call, Rejected
+from offload.aws.regions import host, partition
 from offload.core.clock import Clock, SystemClock
 from offload.core.errors import OffloadError, Refused, Unavailable
 from offload.core.ids import system_random
@@ -62,7 +63,7 @@ class SqsQueues:
         self._call = call
         url = endpoint or f"https://{host('sqs', region)}"
         self._url_prefix = f"{url.rstrip('/')}/{account}/"
-        self._arn_prefix = f"arn:{partition(region)}:sqs:{region}:{account}:"
+        self._arn_prefix = f"arn:{partition(region).name}:sqs:{region}:{account}:"
         self._clock = clock or SystemClock()
         self._rng = rng or system_random()
 

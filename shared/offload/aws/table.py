@@ -5,19 +5,23 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, cast
 
 from offload.aws import items
-from offload.aws.calls import Ambiguous, Call
+from offload.aws.batches import Batches
+from offload.aws.calls import Ambiguous, Call, is_carried_out
 from offload.core.clock import Clock, SystemClock
+from offload.core.ids import system_random
 from offload.core.manifest import INDEX
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    import random
+    from collections.abc import Iterable, Iterator, Sequence
 
+    from offload.core.errors import OffloadError
     from offload.core.records import JobRecord
     from offload.core.writes import Condition, Item, Record, Test, Write
 
 
 class JobTable:
-    """`JobStore` on DynamoDB. Every write is one request.
+    """`JobStore` on DynamoDB. `apply` is one request.
 
     DynamoDB deletes an expired record up to days late. `get` and `find` do not return such a record. `apply` does not
     hide the record from conditions, because an update would merge with the attributes that are still there. A write
@@ -30,17 +34,19 @@ class JobTable:
     `append` twice.
     """
 
-    def __init__(self, call: Call, table: str, clock: Clock | None = None) -> None:
+    def __init__(self, call: Call, table: str, clock: Clock | None = None, rng: random.Random | None = None) -> None:
         """Keep the name of the table; nothing is called.
 
         Args:
             call: Transport to DynamoDB.
             table: The table's name.
             clock: Gives the time, which decides whether a record has expired.
+            rng: Source of the jitter between the rounds of a batch.
         """
         self._call = call
         self._table = table
         self._clock = clock or SystemClock()
+        self._batches = Batches(call, table, self._clock, rng or system_random())
 
     def apply(self, write: Write[Record]) -> Record:
         """Carry out a conditional write and return the item after it."""
@@ -49,17 +55,29 @@ class JobTable:
         try:
             answer = self._call("UpdateItem", request)
         except Ambiguous as conflict:
-            if conflict.item is None or not _is_carried_out(write, conflict.item):
+            if conflict.item is None or not is_carried_out(write, conflict.item):
                 raise
             written: Record = conflict.item
             return written
         return cast("Record", items.load_map(answer["Attributes"]))
+
+    def apply_many(self, writes: Sequence[Write[Record]]) -> list[Record | OffloadError]:
+        """Carry out conditional writes, up to 25 in a request; see `JobStore.apply_many`.
+
+        A write that no PartiQL statement expresses is a request of its own (see `statements`). So is a write that may
+        create or change an item, such as that of a key, when it meets an item.
+        """
+        return self._batches.write(writes, self.apply)
 
     def get(self, key: str) -> JobRecord | None:
         """Read one item, consistently."""
         request = {"TableName": self._table, "Key": {"id": {"S": key}}, "ConsistentRead": True}
         found = self._call("GetItem", request).get("Item")
         return cast("JobRecord | None", next(self._unexpired([found]), None)) if found else None
+
+    def get_many(self, keys: Iterable[str]) -> dict[str, JobRecord]:
+        """Read items, consistently, up to 100 in a request; a key without an item is left out."""
+        return {item["id"]: cast("JobRecord", item) for item in self._unexpired(self._batches.read(keys))}
 
     def find(self, partition: str, *, limit: int) -> list[JobRecord]:
         """Read an index partition, newest first; items carry at least the projected attributes."""
@@ -151,13 +169,3 @@ def _test(test: Test, placeholders: _Placeholders) -> str:
     comparison = f"{name} {test.operator} {placeholders.value(test.value)}"
     # In DynamoDB an absent attribute differs from every value. For a `Test` no comparison with an absent one holds.
     return f"attribute_exists({name}) AND {comparison}" if test.operator == "<>" else comparison
-
-
-def _is_carried_out(write: Write[Any], item: Item) -> bool:
-    """Return True when an item looks as if the write was carried out on it."""
-    return (
-        all(key in item and item[key] == value for key, value in write.set.items())
-        and all(key in item for key in (*write.default, *write.add))
-        and all(item.get(key, [])[-len(tail) :] == tail for key, tail in write.append.items() if tail)
-        and not any(key in item for key in write.remove)
-    )

@@ -5,10 +5,12 @@ from __future__ import annotations
 import hashlib
 import re
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from offload.aws import sdk
-from offload.aws.calls import Rejected, partition
+from offload.aws.calls import Rejected
+from offload.aws.regions import partition
+from offload.core.ports import TimedMessage
 
 if TYPE_CHECKING:
     from offload.aws.calls import Call
@@ -31,7 +33,7 @@ class SchedulerTimers:
             manifest: The stack: its account and region, and the `group` and `role` of its schedules.
             call: Transport to EventBridge Scheduler; None means boto3 with the ordinary configuration.
         """
-        self._arn_prefix = f"arn:{partition(manifest.region)}:sqs:{manifest.region}:{manifest.account}:"
+        self._arn_prefix = f"arn:{partition(manifest.region).name}:sqs:{manifest.region}:{manifest.account}:"
         self._group, self._role = manifest.timers["group"], manifest.timers["role"]
         self._call = call or sdk.caller("scheduler")
 
@@ -45,20 +47,49 @@ class SchedulerTimers:
         """
         # Scheduler counts in whole seconds. The time is rounded up, so that the schedule never fires early.
         moment = datetime.fromtimestamp(-(-at // 1000), UTC).strftime("%Y-%m-%dT%H:%M:%S")
-        schedule = {
-            "Name": schedule_name(name),
-            "GroupName": self._group,
+        schedule: dict[str, Any] = {
+            **self._address(name),
             "ScheduleExpression": f"at({moment})",
             "ScheduleExpressionTimezone": "UTC",
             "FlexibleTimeWindow": {"Mode": "OFF"},
             "ActionAfterCompletion": "DELETE",
-            "Target": {"Arn": self._arn_prefix + queue, "RoleArn": self._role, "Input": body},
+            "Target": {"Arn": self._arn_prefix + queue, "RoleArn": self._role, "Input": _as_it_is(body)},
         }
         try:
             self._call("CreateSchedule", schedule)
         except Rejected as error:
             if error.code != "ConflictException":
                 raise
+
+    def get(self, name: str) -> TimedMessage | None:
+        """Read a schedule; None when there is none, or when it has fired."""
+        try:
+            target = self._call("GetSchedule", self._address(name))["Target"]
+        except Rejected as error:
+            if error.code != "ResourceNotFoundException":
+                raise
+            return None
+        return TimedMessage(target["Arn"].rpartition(":")[2], target["Input"])
+
+    def delete(self, name: str) -> None:
+        """Delete a schedule; one that does not exist is no error."""
+        try:
+            self._call("DeleteSchedule", self._address(name))
+        except Rejected as error:
+            if error.code != "ResourceNotFoundException":
+                raise
+
+    def _address(self, name: str) -> dict[str, str]:
+        return {"Name": schedule_name(name), "GroupName": self._group}
+
+
+def _as_it_is(body: str) -> str:
+    """Return a JSON text that says the same, and in which Scheduler finds nothing to fill in.
+
+    Scheduler replaces its context attributes, such as `<aws.scheduler.scheduled-time>`, wherever they stand in an input
+    (EventBridge Scheduler User Guide, "Adding context attributes").
+    """
+    return body.replace("<aws.scheduler.", "\\u003caws.scheduler.")
 
 
 def schedule_name(name: str) -> str:

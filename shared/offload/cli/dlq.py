@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from offload.cli.output import json_option, print_fields, print_rows, progress_line
+from offload.cli.output import json_option, print_fields, print_rows, progress_line, say
 from offload.core.clock import iso
 from offload.core.errors import UnknownJob
 
@@ -95,10 +95,10 @@ def redrive(
         print_fields({**fields, "dry_run": dry_run}, as_json=True)
     else:
         for queue in result.handed_over:
-            click.echo(f"SQS moves all messages of {queue} back, in the background")
+            say(f"SQS moves all messages of {queue} back, in the background")
         if result.moved or not result.handed_over:
             verb = "would be redriven" if dry_run else "redriven"
-            click.echo(f"{len(result.moved)} {verb}, {result.kept} left")
+            say(f"{len(result.moved)} {verb}, {result.kept} left")
     if missing:
         raise UnknownJob(f"not in the dead-letter queues of {task!r}: {', '.join(missing)}")
 
@@ -121,7 +121,7 @@ def purge(stack: Any, task: str, yes: bool, as_json: bool) -> None:
     if as_json:
         print_fields({"task": task, "purged": deleted}, as_json=True)
     else:
-        click.echo(f"{deleted} deleted")
+        say(f"{deleted} deleted")
 
 
 def _row(dead_letter: DeadLetter) -> dict[str, Any]:

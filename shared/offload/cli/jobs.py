@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import math
 import sys
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from offload.cli.output import json_option, print_fields, print_rows, progress_line
+from offload.cli.output import json_option, print_fields, print_rows, progress_line, say
 from offload.core.errors import ResultTimeout, UnknownJob
 from offload.core.jobs.manual_retry import LOOK_FOR_SECONDS
 from offload.core.jobs.state import State
@@ -101,10 +102,15 @@ def retry(stack: Any, job_id: str, timeout: float, as_json: bool) -> None:
     """Run a failed job again, or start the next attempt of a waiting job now.
 
     A failed job has all its attempts again and keeps its history; its message is sent back from the dead-letter queue.
-    A job in any other state is refused.
+    A wait of up to 15 minutes cannot be cut: the attempt starts at its end. A job in any other state is refused.
     """
     client = stack.client()
-    print_fields(_fields(client, client.retry(job_id, timeout)), as_json=as_json)
+    job = client.retry(job_id, timeout)
+    print_fields(_fields(client, job), as_json=as_json)
+    now = client.clock.now()
+    if job.state is State.RETRYING and job.next_at is not None and job.next_at > now:
+        seconds = math.ceil((job.next_at - now) / 1000)
+        say(f"a wait of up to 15 minutes cannot be cut; the next attempt starts in {seconds} s", error=True)
 
 
 def _fields(client: Client, job: Job) -> dict[str, Any]:
@@ -150,7 +156,11 @@ def wait_and_print(
         if job.state.ended:
             break
         progress = job.progress or {}
-        share = f" {progress['current']}/{progress.get('total', '?')} {progress.get('stage', '')}" if progress else ""
+        share = (
+            f" {progress.get('current', '?')}/{progress.get('total', '?')} {progress.get('stage', '')}"
+            if progress
+            else ""
+        )
         show_progress(f"{job.id} {job.state} attempt {job.attempt}{share}")
         if pause <= 0:
             show_progress("")

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import contextlib
-import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
+from offload.cli.output import print_json, say
 from offload.core.errors import OffloadError
 from offload.local import deploy as deployment
 from offload.local import environment, processes, tools
@@ -67,10 +67,10 @@ def up(*, port: int | None, stack: str | None, state_dir: Path | None, deploys: 
                 raise
         shown = _describe(engine)
         if as_json:
-            click.echo(json.dumps(shown, indent=2))
+            print_json(shown)
         else:
-            click.echo(f"The engine is up at {shown['endpoint']}, stack {shown['stack'] or '(none)'}.")
-            click.echo('Point any AWS program at it with:  eval "$(offload local env)"')
+            say(f"The engine is up at {shown['endpoint']}, stack {shown['stack'] or '(none)'}.")
+            say('Point any AWS program at it with:  eval "$(offload local env)"')
 
 
 @local.command()
@@ -86,9 +86,9 @@ def down(*, state_dir: Path | None, delete: bool, as_json: bool) -> None:
             if delete:
                 engine.delete()
     if as_json:
-        click.echo(json.dumps({"stopped": stopped, "deleted": delete}))
+        print_json({"stopped": stopped, "deleted": delete})
     else:
-        click.echo(("Stopped." if stopped else "No engine was running.") + (" State removed." if delete else ""))
+        say(("Stopped." if stopped else "No engine was running.") + (" State removed." if delete else ""))
 
 
 @local.command()
@@ -99,12 +99,12 @@ def status(*, state_dir: Path | None, as_json: bool) -> None:
     with _speaking_plainly():
         shown = _describe(_engine(state_dir))
     if as_json:
-        click.echo(json.dumps(shown, indent=2))
+        print_json(shown)
     elif shown["running"]:
         for name, value in shown.items():
-            click.echo(f"{name:<10} {value}")
+            say(f"{name:<10} {value}")
     else:
-        click.echo("No local engine is running: start one with `offload local up`.")
+        say("No local engine is running: start one with `offload local up`.")
     if not shown["running"]:
         raise SystemExit(NOT_RUNNING)
 
@@ -117,7 +117,7 @@ def env(*, state_dir: Path | None, as_json: bool) -> None:
     with _speaking_plainly(NOT_RUNNING):
         variables = _engine(state_dir).env()
     if as_json:
-        click.echo(json.dumps(variables, indent=2))
+        print_json(variables)
     else:
         click.echo(environment.as_shell(variables, environment.interfering()))
 
@@ -148,5 +148,5 @@ def _speaking_plainly(status: int = 1) -> Iterator[None]:
     try:
         yield
     except OffloadError as error:
-        click.echo(f"Error: {error}", err=True)
+        say(f"Error: {error}", error=True)
         raise SystemExit(status) from error

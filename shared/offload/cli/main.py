@@ -6,6 +6,7 @@ refused the request.
 
 from __future__ import annotations
 
+import io
 import os
 import sys
 from typing import Any
@@ -13,12 +14,17 @@ from typing import Any
 import click
 
 from offload.cli.dlq import dlq
+from offload.cli.enqueue import enqueue
 from offload.cli.jobs import jobs
 from offload.cli.local import local
+from offload.cli.output import say
 from offload.cli.queues import queues
-from offload.cli.tasks import enqueue, tasks
+from offload.cli.tasks import tasks
+from offload.core.enqueueing.bulk import PartlyEnqueued
 from offload.core.errors import (
     DefinitionError,
+    IdTaken,
+    KeyReused,
     NoDeadLetter,
     OffloadError,
     PayloadError,
@@ -33,9 +39,9 @@ from offload.core.manifest import DEFAULT_STACK
 
 BAD_INPUT, NOT_FOUND, NO_SERVICE = 2, 3, 4
 _EXIT_CODES: tuple[tuple[tuple[type[OffloadError], ...], int], ...] = (
-    ((DefinitionError, PayloadError, WrongState), BAD_INPUT),
+    ((DefinitionError, IdTaken, KeyReused, PayloadError, WrongState), BAD_INPUT),
     ((UnknownJob, UnknownTask, NoDeadLetter), NOT_FOUND),
-    ((Refused, Unavailable), NO_SERVICE),
+    ((Refused, Unavailable, PartlyEnqueued), NO_SERVICE),
     ((ResultTimeout,), 1),
 )
 
@@ -78,15 +84,17 @@ def run(arguments: list[str] | None = None) -> None:
     except click.exceptions.Exit as exit_request:
         sys.exit(exit_request.exit_code)
     except click.Abort:
-        click.echo("stopped", err=True)
+        say("stopped", error=True)
         sys.exit(130)
     except click.ClickException as usage_error:
-        usage_error.show()
+        shown = io.StringIO()
+        usage_error.show(shown)
+        say(shown.getvalue().rstrip("\n"), error=True)
         sys.exit(usage_error.exit_code)
     except BrokenPipeError:
         # The reader of the pipe has ended, as `head` does. Without a valid stdout, Python would print an error at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(0)
     except OffloadError as error:
-        click.echo(f"offload: {error}", err=True)
+        say(f"offload: {error}", error=True)
         sys.exit(next((code for classes, code in _EXIT_CODES if isinstance(error, classes)), 1))

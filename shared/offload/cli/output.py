@@ -1,9 +1,15 @@
-"""The output of commands: a table on a terminal, tab-separated lines in a pipe, JSON with `--json`."""
+"""The output of commands: a table on a terminal, tab-separated lines in a pipe, JSON with `--json`.
+
+Whatever a command says goes through this module. Reasons, bodies, stages of progress and names in records may come from
+anybody, and control characters in them could rule the terminal, or turn the direction of what is read. So every
+character that is not printable is written as its escape sequence, which in JSON means the same character.
+"""
 
 from __future__ import annotations
 
 import json
 import sys
+import unicodedata
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -14,9 +20,34 @@ if TYPE_CHECKING:
 json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 
 
+def say(text: str, *, error: bool = False) -> None:
+    """Print a text of one or more lines, to stderr if it is an error."""
+    click.echo("\n".join(map(printable, text.split("\n"))), err=error)
+
+
+def printable(line: str) -> str:
+    """Return a line with escape sequences in the place of all characters that are not printable."""
+    return "".join(
+        char if _is_printable(char) else char.encode("unicode_escape", "backslashreplace").decode() for char in line
+    )
+
+
 def print_json(value: Any) -> None:
     """Print a value as indented JSON."""
-    click.echo(_encodable(json.dumps(value, indent=2, ensure_ascii=False, default=str)))
+    text = json.dumps(value, indent=2, ensure_ascii=False, default=str)
+    click.echo("".join(char if char == "\n" or _is_printable(char) else _json_escape(char) for char in text))
+
+
+def _is_printable(char: str) -> bool:
+    return char.isprintable() or unicodedata.category(char) == "Zs"  # blanks of all widths do no harm
+
+
+def _json_escape(char: str) -> str:
+    # JSON writes what lies above U+FFFF in two halves.
+    return json.dumps(char)[1:-1] if ord(char) > _LAST_OF_PLANE else f"\\u{ord(char):04x}"
+
+
+_LAST_OF_PLANE = 0xFFFF
 
 
 def print_rows(columns: Sequence[str], rows: Sequence[dict[str, Any]], *, as_json: bool, empty: str) -> None:
@@ -32,12 +63,12 @@ def print_rows(columns: Sequence[str], rows: Sequence[dict[str, Any]], *, as_jso
         print_json(rows)
         return
     if not sys.stdout.isatty():
-        click.echo("\t".join(columns))
+        click.echo("\t".join(map(printable, columns)))
         for row in rows:
             click.echo("\t".join(_cell(row.get(column)) for column in columns))
         return
     if not rows:
-        click.echo(empty)
+        say(empty)
         return
     from rich.console import Console
     from rich.table import Table
@@ -58,8 +89,9 @@ def print_fields(fields: dict[str, Any], *, as_json: bool) -> None:
         return
     for name, value in fields.items():
         text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, default=str)
-        text = "\n".join(_plain(line) for line in text.splitlines())
-        click.echo(f"{click.style(name, bold=True)}: {text}" if "\n" not in text else f"{name}:\n{text}")
+        text = "\n".join(printable(line) for line in text.split("\n"))
+        heading = printable(name)
+        click.echo(f"{click.style(heading, bold=True)}: {text}" if "\n" not in text else f"{heading}:\n{text}")
 
 
 _COLOURS = {"SUCCEEDED": "green", "FAILED": "red", "RETRYING": "yellow", "RUNNING": "cyan", "CANCELLED": "magenta"}
@@ -69,21 +101,8 @@ def _cell(value: Any) -> str:
     if value is None:
         return ""
     if isinstance(value, list | tuple):
-        return ",".join(str(item) for item in value)
-    return _plain(str(value))
-
-
-def _plain(line: str) -> str:
-    """Return a line without control characters.
-
-    Reasons and bodies may come from anybody, and control characters in them could change the terminal.
-    """
-    return "".join(char if char.isprintable() else " " for char in line)
-
-
-def _encodable(text: str) -> str:
-    # JSON can contain one half of a surrogate pair, which has no encoding. Its escape sequence has the same meaning.
-    return text.encode("utf-8", "backslashreplace").decode()
+        return ",".join(printable(str(item)) for item in value)
+    return printable(str(value))
 
 
 def _coloured(column: str, text: str) -> str:
@@ -97,4 +116,4 @@ def progress_line() -> Callable[[str], None]:
     """Return a function that shows progress on stderr: it rewrites a terminal line; a pipe gets nothing."""
     if not sys.stderr.isatty():
         return lambda _text: None
-    return lambda text: click.echo(f"\r\x1b[K{text}", nl=False, err=True)
+    return lambda text: click.echo(f"\r\x1b[K{printable(text)}", nl=False, err=True)

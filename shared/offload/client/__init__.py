@@ -1,5 +1,5 @@
 """What producers call."""
 
-from offload.client.client import Client, PartlyEnqueued
+from offload.client.client import Client
 
-__all__ = ["Client", "PartlyEnqueued"]
+__all__ = ["Client"]

@@ -3,68 +3,49 @@
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
+from offload.client.connection import Connection, Connector, connect_to
+from offload.client.named_tasks import NamedTasks
+from offload.client.poller import Poller
+from offload.client.request_threads import RequestThreads
 from offload.client.retry_by_hand import ManualRetry
 from offload.client.sender import Sender
 from offload.core.clock import Clock, SystemClock
+from offload.core.enqueueing.bulk import BulkRequest, in_own_thread
 from offload.core.enqueueing.handle import JobHandle
 from offload.core.enqueueing.options import CheckedOptions, EnqueueOptions
-from offload.core.enqueueing.request import EnqueueRequest
-from offload.core.errors import OffloadError, PayloadError, ResultTimeout, Unavailable, UnknownJob
+from offload.core.errors import Unavailable, UnknownJob
 from offload.core.hooks import call_hooks
-from offload.core.ids import system_random
+from offload.core.ids import check_record_id, system_random
+from offload.core.jobs.accepting import check_owner
 from offload.core.jobs.cancelling import cancel_unrecorded, cancel_waiting, request_cancel
 from offload.core.jobs.job import Job
 from offload.core.jobs.manual_retry import LOOK_FOR_SECONDS
+from offload.core.jobs.polling import Wait
 from offload.core.jobs.state import State
 from offload.core.manifest import DEFAULT_STACK, Manifest
 from offload.core.writes import MOST_CONFLICTS, Conflict
 
 if TYPE_CHECKING:
     import random
-    from collections.abc import Sequence
+    from collections.abc import Callable, Iterable
     from typing import Unpack
 
     from offload.client.sender import Sent
+    from offload.core.enqueueing.bulk import JobHandles
+    from offload.core.enqueueing.request import EnqueueRequest
     from offload.core.ports import Blobs, JobStore, Queues, Timers
     from offload.core.records import JobRecord
 
-_FIRST_LOOK, _LAST_LOOK = 0.1, 2.0
-"""Seconds between two looks at a job that is waited for: the first pause and the longest."""
-
-
-class PartlyEnqueued(OffloadError):
-    """Some jobs of a batch are not known to be enqueued; one whose answer was lost may have been all the same.
-
-    Enqueue each failed call again under its id (`options(id=error.ids[index])`) or, where it has one, its key: then it
-    runs once, whatever became of the first try.
-
-    Attributes:
-        handles: One entry a call: the handle, or None where it failed.
-        failures: Index of each failed call and its error.
-        ids: Index of each failed call without a key and its job id.
-    """
-
-    def __init__(
-        self,
-        handles: list[JobHandle[Any] | None],
-        failures: dict[int, Exception],
-        ids: dict[int, str] | None = None,
-    ) -> None:
-        """Keep them, so that the caller can try the failed ones again."""
-        first = next(iter(failures.items()))
-        super().__init__(
-            f"{len(failures)} of {len(handles)} jobs were not enqueued, as far as is known; "
-            f"the first, call {first[0]}: {first[1]}"
-        )
-        self.handles: list[JobHandle[Any] | None] = handles
-        self.failures: dict[int, Exception] = failures
-        self.ids: dict[int, str] = ids or {}
+T = TypeVar("T")
 
 
 class Client:
-    """A producer's view of a deployed stack. Safe to share between threads.
+    """A producer's view of a deployed stack.
+
+    One client serves a whole program: its threads, its event loops, and the processes that are forked from it. Methods
+    whose names begin with `a`, and `await_`, are for `async` code.
 
     Args:
         manifest: What the stack is made of.
@@ -88,96 +69,172 @@ class Client:
         rng: random.Random | None = None,
     ) -> None:
         """Keep the ports; nothing is called."""
-        self.manifest: Manifest = manifest
-        self.store: JobStore = store
-        self.queues: Queues = queues
-        self.blobs: Blobs = blobs
-        self.timers: Timers = timers
-        self.clock: Clock = clock or SystemClock()
-        self._sender = Sender(manifest, store, queues, blobs, timers, self.clock, rng or system_random())
-        self._manual_retry = ManualRetry(manifest, store, queues, self.clock, self.job)
+        connection = Connection(manifest, store, queues, blobs, timers)
+        self._begin(lambda _: connection, clock or SystemClock(), rng or system_random())
+
+    def _begin(self, connect: Callable[[Connection | None], Connection], clock: Clock, rng: random.Random) -> None:
+        self.clock: Clock = clock
+        self._rng = rng
+        self._connector = Connector(connect, clock)
+        self._threads = RequestThreads()
+        self._poller = Poller(self._records, clock)
+        self._named_tasks = NamedTasks(self._connector)
 
     @classmethod
     def from_stack(cls, stack: str | None = None) -> Client:
-        """Connect to a deployed stack with the user's ordinary AWS configuration.
+        """Return a client of a deployed stack, with the user's ordinary AWS configuration.
+
+        Nothing is asked of AWS, and no SDK is loaded, before the client is used: an app can make its client at module
+        level. The first use reads the stack's manifest and may raise what is listed here; the next use tries again.
 
         Args:
             stack: The stack's name; None takes `OFFLOAD_STACK`, else `offload`.
 
         Raises:
-            Refused: Not deployed here, no credentials, or no permission; says what to do.
-            Unavailable: AWS (or the local engine) does not answer.
+            Refused: Not deployed here, no credentials, or no permission; says what to do. Raised by the first use.
+            Unavailable: AWS (or the local engine) does not answer. Raised by the first use.
         """
-        from offload.aws import manifests, sdk
-        from offload.aws.blobs import S3Blobs
-        from offload.aws.queues import SqsQueues
-        from offload.aws.table import JobTable
-        from offload.aws.timers import SchedulerTimers
+        name = stack or os.environ.get("OFFLOAD_STACK", DEFAULT_STACK)
+        client = cls.__new__(cls)
+        client._begin(lambda known: connect_to(name, known), SystemClock(), system_random())  # noqa: SLF001 - its own
+        return client
 
-        manifest = manifests.read(stack or os.environ.get("OFFLOAD_STACK", DEFAULT_STACK))
-        return cls(
-            manifest,
-            store=JobTable(sdk.caller("dynamodb"), manifest.table),
-            queues=SqsQueues(sdk.caller("sqs"), account=manifest.account, region=manifest.region),
-            blobs=S3Blobs(manifest.bucket),
-            timers=SchedulerTimers(manifest),
-        )
+    @property
+    def manifest(self) -> Manifest:
+        """What the stack is made of, as it was last read."""
+        return self._connector.connection().manifest
+
+    @property
+    def store(self) -> JobStore:
+        """Job table."""
+        return self._connector.connection().store
+
+    @property
+    def queues(self) -> Queues:
+        """Queues."""
+        return self._connector.connection().queues
+
+    @property
+    def blobs(self) -> Blobs:
+        """Large payloads and results."""
+        return self._connector.connection().blobs
+
+    @property
+    def timers(self) -> Timers:
+        """One-time schedules."""
+        return self._connector.connection().timers
+
+    def _sender(self, task: str, lane: str | None) -> Sender:
+        """Return the sender for a task and a lane: where the manifest lacks one of them, it is read again first."""
+        known = self._connector.connection()
+        if not known.manifest.has_lane(task, lane):
+            known = self._connector.look_again(known)
+        return Sender(known.manifest, known.store, known.queues, known.blobs, known.timers, self.clock, self._rng)
 
     def enqueue(self, task: str, payload: dict[str, Any], **options: Unpack[EnqueueOptions]) -> JobHandle[Any]:
         """Enqueue a job by the task's name, without importing it.
 
         Args:
             task: The task's name.
-            payload: Arguments by name, as JSON values; the worker checks them against the task's signature.
-            options: As `Task.options` takes them: delay, priority, key, tenant, expires, id.
+            payload: Arguments by name, as `.delay` takes them or as JSON values; see `request`.
+            options: As `Task.options` takes them; see `EnqueueOptions`.
 
         Raises:
             UnknownTask: Not deployed in this stack.
-            PayloadError: The payload is not a JSON object.
+            PayloadError: The arguments do not fit the task's signature; names each wrong one.
             DefinitionError: An option is wrong.
+            IdTaken: The option `id` belongs to another task.
+            KeyReused: The option `key` names a job with other arguments.
             Unavailable: The queue did not answer. The job may have been enqueued all the same; to try again is
                 safe under the same `id` or `key`.
         """
-        if not isinstance(payload, dict):
-            raise PayloadError(f"payload must be an object with the arguments by name, not {type(payload).__name__}")
-        return self.send(EnqueueRequest(task, payload, CheckedOptions.read(options)))
+        return self.send(self.request(task, payload, **options))
+
+    async def aenqueue(self, task: str, payload: dict[str, Any], **options: Unpack[EnqueueOptions]) -> JobHandle[Any]:
+        """`enqueue` for `async` code."""
+        return await self.off_loop(lambda: self.enqueue(task, payload, **options))
+
+    def request(self, task: str, payload: dict[str, Any], **options: Unpack[EnqueueOptions]) -> EnqueueRequest:
+        """Check a job that is to be enqueued by its task's name, as `.delay` checks one; nothing is sent.
+
+        The arguments are checked and written by the schema in the stack's manifest; see
+        `core/enqueueing/payload_schema.py`. A validator of the task's own runs in the worker. What the manifest refuses
+        is asked of a newer one, if there is any: the task may have been deployed meanwhile.
+
+        Raises:
+            UnknownTask: Not deployed in this stack.
+            PayloadError: The arguments do not fit the task's signature; names each wrong one.
+            DefinitionError: An option is wrong.
+        """
+        return self._named_tasks.request(task, payload, CheckedOptions.read(options))
 
     def send(self, request: EnqueueRequest) -> JobHandle[Any]:
         """Enqueue one job; see `enqueue`."""
         call_hooks("before_enqueue", request)
         try:
-            handle = self._handle(request, self._sender.send(request))
+            handle = self._handle(request, self._sender(request.task, request.options.priority).send(request))
         except BaseException as error:
             call_hooks("after_enqueue", request, None, error)
             raise
         call_hooks("after_enqueue", request, handle, None)
         return handle
 
-    def send_many(self, requests: Sequence[EnqueueRequest]) -> list[JobHandle[Any]]:
-        """Enqueue many jobs, ten messages a request.
+    async def asend(self, request: EnqueueRequest) -> JobHandle[Any]:
+        """`send` for `async` code."""
+        return await self.off_loop(lambda: self.send(request))
+
+    def enqueue_many(
+        self,
+        task: str,
+        payloads: Iterable[dict[str, Any] | tuple[dict[str, Any], EnqueueOptions]],
+        *,
+        progress: Callable[[int, int], None] | None = None,
+        id_prefix: str | None = None,
+        **options: Unpack[EnqueueOptions],
+    ) -> JobHandles[JobHandle[Any]]:
+        """Enqueue many jobs of a task by its name; see `Task.delay_many`.
+
+        Args:
+            task: The task's name.
+            payloads: One entry a job: its payload, or a pair of its payload and options of its own.
+            progress: As in `Task.delay_many`.
+            id_prefix: As in `Task.delay_many`.
+            options: As `enqueue` takes them; an entry's own options win.
 
         Raises:
-            PartlyEnqueued: Some are not known to be accepted; it says which, and how to try again.
+            UnknownTask: Not deployed in this stack.
+            WrongCalls: Some payloads or options are wrong; nothing was sent.
+            PartlyEnqueued: Some jobs are not known to be enqueued.
         """
-        for request in requests:
-            call_hooks("before_enqueue", request)
-        try:
-            sent = self._sender.send_many(requests)
-        except BaseException as error:
-            for request in requests:
-                call_hooks("after_enqueue", request, None, error)
-            raise
-        handles = [
-            self._handle(request, sent.jobs[index]) if index in sent.jobs else None
-            for index, request in enumerate(requests)
-        ]
-        for index, (request, handle) in enumerate(zip(requests, handles, strict=True)):
-            call_hooks("after_enqueue", request, handle, sent.failures.get(index))
-        if sent.failures:
-            failed = sorted(sent.failures)
-            unsent = {index: sent.ids[index] for index in failed if index in sent.ids}
-            raise PartlyEnqueued(handles, {index: sent.failures[index] for index in failed}, unsent)
-        return [handle for handle in handles if handle is not None]
+        shared = CheckedOptions.read(options)
+
+        def request(entry: dict[str, Any] | tuple[dict[str, Any], EnqueueOptions]) -> EnqueueRequest:
+            if not isinstance(entry, tuple):
+                return self._named_tasks.request(task, entry, shared)
+            payload, own = entry
+            return self._named_tasks.request(task, payload, CheckedOptions.read(own).over(shared))
+
+        return self.send_many(BulkRequest(task, payloads, request, id_prefix, progress))
+
+    async def aenqueue_many(
+        self,
+        task: str,
+        payloads: Iterable[dict[str, Any] | tuple[dict[str, Any], EnqueueOptions]],
+        *,
+        progress: Callable[[int, int], None] | None = None,
+        id_prefix: str | None = None,
+        **options: Unpack[EnqueueOptions],
+    ) -> JobHandles[JobHandle[Any]]:
+        """`enqueue_many` for `async` code; `payloads` is read and `progress` is called in another thread."""
+        return await in_own_thread(
+            lambda told: self.enqueue_many(task, payloads, progress=told, id_prefix=id_prefix, **options), progress
+        )
+
+    def send_many(self, bulk: BulkRequest) -> JobHandles[JobHandle[Any]]:
+        """Enqueue many jobs; see `enqueue_many`."""
+        from offload.client.bulk import enqueue_many  # most workers enqueue one job at a time, or none
+
+        return enqueue_many(self._sender, bulk, self)
 
     def _handle(self, request: EnqueueRequest, sent: Sent) -> JobHandle[Any]:
         return JobHandle(sent.job_id, request.task, self, request.read_result, created=sent.created)
@@ -192,13 +249,23 @@ class Client:
 
         Raises:
             UnknownJob: There is none.
+            IdTaken: There is one of another task.
         """
-        record = self.store.get(job_id)
+        return self._read(self.store.get(check_record_id(job_id)), job_id, task)
+
+    async def ajob(self, job_id: str, task: str | None = None) -> Job:
+        """`job` for `async` code."""
+        return await self.off_loop(lambda: self.job(job_id, task))
+
+    def _records(self, job_ids: list[str]) -> dict[str, JobRecord]:
+        return self.store.get_many(job_ids)
+
+    def _read(self, record: JobRecord | None, job_id: str, task: str | None) -> Job:
         if record is None and task is not None:
             return Job(job_id, task, State.PENDING)
         if record is None or "state" not in record:
             raise UnknownJob(f"no job {job_id!r} in stack {self.manifest.stack!r}: check the id; records live 35 days")
-        return Job.read(record)
+        return Job.read(record).of_task(task)
 
     def handle(self, job_id: str) -> JobHandle[Any]:
         """Return a handle of a job by its id; its task is read from the record.
@@ -207,6 +274,10 @@ class Client:
             UnknownJob: There is none.
         """
         return JobHandle(job_id, self.job(job_id).task, self, _accepted=False)
+
+    async def ahandle(self, job_id: str) -> JobHandle[Any]:
+        """`handle` for `async` code."""
+        return await self.off_loop(lambda: self.handle(job_id))
 
     def wait(self, job_id: str, timeout: float | None = None, task: str | None = None) -> Job:
         """Wait until a job has ended, looking more and more rarely (0.1 s up to every 2 s).
@@ -220,27 +291,37 @@ class Client:
             ResultTimeout: It has not ended within `timeout` seconds; it goes on.
             UnknownJob: There is no such job.
         """
-        deadline = None if timeout is None else self.clock.now() + timeout * 1000
-        pause = _FIRST_LOOK
+        wait = Wait.begin(timeout, self.clock.now())
         while True:
             job = self.job(job_id, task)
             if job.state.ended:
                 return job
-            left = None if deadline is None else (deadline - self.clock.now()) / 1000
-            if left is not None and left <= 0:
-                raise ResultTimeout(f"job {job_id} is {job.state} after {timeout:g} s; it goes on")
-            self.clock.sleep(pause if left is None else min(pause, left))
-            pause = min(pause * 1.5, _LAST_LOOK)
+            pause, wait = wait.after_look(job, self.clock.now())
+            self.clock.sleep(pause)
+
+    async def await_(self, job_id: str, timeout: float | None = None, task: str | None = None) -> Job:  # noqa: ASYNC109 - the job's wait, not a scope's
+        """`wait` for `async` code: many waits share one thread and its requests, of up to a hundred jobs each."""
+        if not isinstance(self.clock, SystemClock):
+            return await self.off_loop(lambda: self.wait(job_id, timeout, task))  # it is the wait that moves the clock
+        check_record_id(job_id)
+        wait = Wait.begin(timeout, self.clock.now())
+        return await self._poller.wait(job_id, wait, lambda record: self._read(record, job_id, task))
+
+    async def off_loop(self, call: Callable[[], T]) -> T:
+        """Run a call that makes a short request in another thread, so that the event loop goes on."""
+        return await self._threads.run(call)
 
     def result_text(self, job: Job) -> str:
         """Read a succeeded job's result as JSON text.
 
         Raises:
             ResultExpired: It is past its `result_ttl`.
+            Refused: The record names a result that is not the job's own.
         """
         job.check_result_life(self.clock.now())
-        if job.result_ref is not None:
-            return self.blobs.get(job.result_ref).decode()
+        place = job.result_place(self.manifest.bucket)
+        if place is not None:
+            return self.blobs.get(place).decode()
         return job.result if job.result is not None else "null"
 
     def retry(self, job_id: str, timeout: float = LOOK_FOR_SECONDS, task: str | None = None) -> Job:
@@ -251,7 +332,9 @@ class Client:
         and a change of visibility for each message put back; then a send, a write and a delete. A message that just
         failed is still on its way there, so the look is repeated, with a read each time.
 
-        A job that waits is made due and its message visible: a read, a write and a change of visibility.
+        A job that waits for its next attempt starts it now if its wait was longer than 15 minutes: a read and a write,
+        and four requests to find the message of its timer, to send it and to delete the timer. A shorter wait cannot be
+        cut: the attempt starts at its end, at `next_at` of the record that is returned.
 
         Args:
             job_id: Its id.
@@ -259,14 +342,20 @@ class Client:
             task: As in `job`.
 
         Returns:
-            The record afterwards: PENDING, or RETRYING and due; a worker may be faster.
+            The record afterwards: PENDING, or RETRYING and due at `next_at`; a worker may be faster.
 
         Raises:
             WrongState: It neither failed nor waits for its next attempt.
             NoDeadLetter: It failed, but its message is not in the dead-letter queue, or not yet.
             UnknownJob: There is no such job.
         """
-        return self._manual_retry.retry(job_id, timeout, task)
+        known = self._connector.connection()
+        manual = ManualRetry(known.manifest, known.store, known.queues, known.timers, self.clock, self.job)
+        return manual.retry(job_id, timeout, task)
+
+    async def aretry(self, job_id: str, timeout: float = LOOK_FOR_SECONDS, task: str | None = None) -> Job:  # noqa: ASYNC109 - how long to look, not a scope's
+        """`retry` for `async` code."""
+        return await self.off_loop(lambda: self.retry(job_id, timeout, task))
 
     def cancel(self, job_id: str, task: str | None = None) -> Job:
         """Cancel a job: one that waits never starts, a running one is asked to stop, an ended one stays as it is.
@@ -281,12 +370,15 @@ class Client:
         Raises:
             UnknownJob: There is no such job.
         """
+        check_record_id(job_id)
         for _ in range(MOST_CONFLICTS):
             now = self.clock.now()
             try:
-                return Job.read(self.store.apply(cancel_waiting(job_id, now)))
+                return Job.read(self.store.apply(cancel_waiting(job_id, now, task)))
             except Conflict as conflict:
                 record: JobRecord | None = conflict.item
+            if record is not None and "state" in record:
+                check_owner(task, record)
             if record is None and task is not None:
                 write = cancel_unrecorded(task, job_id, now)
             elif record is None or "state" not in record:
@@ -300,3 +392,7 @@ class Client:
             except Conflict:
                 continue  # it changed state meanwhile; look again
         raise Unavailable(f"job {job_id} keeps changing; try again")
+
+    async def acancel(self, job_id: str, task: str | None = None) -> Job:
+        """`cancel` for `async` code."""
+        return await self.off_loop(lambda: self.cancel(job_id, task))

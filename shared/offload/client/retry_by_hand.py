@@ -9,11 +9,16 @@ from typing import TYPE_CHECKING
 
 from offload.client.dead_letter_scan import DeadLetterScan, sent_again
 from offload.core.errors import NoDeadLetter, Refused, Unavailable, WrongState
+from offload.core.ids import check_record_id, is_apart
+from offload.core.jobs.accepting import check_owner
 from offload.core.jobs.job import Job
 from offload.core.jobs.manual_retry import check_retryable, make_due, restart_failed
 from offload.core.jobs.state import State
 from offload.core.manifest import DEFAULT_LANE, dead_letter_name, queue_name
-from offload.core.messages.message import job_id_for, job_id_of
+from offload.core.messages.copying import resent_body
+from offload.core.messages.message import Message, job_id_for, job_id_of
+from offload.core.messages.waiting import timer_name
+from offload.core.ports import LONGEST_QUEUE_DELAY, OutgoingMessage
 from offload.core.writes import MOST_CONFLICTS, Conflict
 
 if TYPE_CHECKING:
@@ -21,7 +26,7 @@ if TYPE_CHECKING:
 
     from offload.core.clock import Clock
     from offload.core.manifest import Manifest
-    from offload.core.ports import JobStore, Queues, ReceivedMessage
+    from offload.core.ports import JobStore, Queues, ReceivedMessage, Timers
     from offload.core.records import JobRecord
 
 _log = logging.getLogger(__name__)
@@ -42,6 +47,7 @@ class ManualRetry:
         manifest: The stack.
         store: Job table.
         queues: Queues.
+        timers: One-time schedules.
         clock: Time.
         read: Reads a job by id and, where it is known, its task; see `Client.job`.
     """
@@ -49,18 +55,27 @@ class ManualRetry:
     manifest: Manifest
     store: JobStore
     queues: Queues
+    timers: Timers
     clock: Clock
     read: Callable[[str, str | None], Job]
 
     def retry(self, job_id: str, timeout: float, task: str | None) -> Job:
         """Run a job again; see `Client.retry`."""
+        check_record_id(job_id)
         deadline = self.clock.now() + timeout * 1000
         conflicts = 0
         while conflicts < MOST_CONFLICTS:
             record = self.store.get(job_id)
             state = record.get("state") if record is not None else None
+            if record is not None and state is not None:
+                check_owner(task, record)
             if record is None or state not in (State.FAILED.value, State.RETRYING.value):
                 check_retryable(self.read(job_id, task))  # raises, unless the state has changed just now
+            elif is_apart(job_id):
+                raise WrongState(
+                    f"job {job_id} is FAILED for good: its message names a job id of another task; enqueue it anew, "
+                    "under another id"
+                )
             elif state == State.RETRYING.value:
                 with suppress(Conflict):  # its wait has ended meanwhile
                     return self._cut_wait_short(record)
@@ -80,12 +95,27 @@ class ManualRetry:
         raise Unavailable(f"job {job_id} keeps changing; try again")
 
     def _cut_wait_short(self, record: JobRecord) -> Job:
-        job = Job.read(self.store.apply(make_due(record, self.clock.now())))
-        waiting = record.get("waiting_message")
-        if waiting is not None:
-            # Refused when it is not in flight any more: it is visible already, or a copy that replaces it finds it due.
-            with suppress(Refused):
-                self.queues.change_visibility(waiting["queue"], waiting["receipt"], 0)
+        """Make the next attempt due, and send the message of its timer now.
+
+        The order matters. A message that comes before its job is due would wait for the same timer again, and a timer
+        that is deleted before its message is sent would leave none. A timer that fires after all sends a second
+        message, and the job is claimed once.
+        """
+        now = self.clock.now()
+        timer_until = record.get("timer_until")
+        if timer_until is None and record.get("next_at", now) <= now + LONGEST_QUEUE_DELAY * 1000:
+            return Job.read(record)  # its message waits in the queue, and comes back by then
+        job = Job.read(self.store.apply(make_due(record, now)))
+        if timer_until is None:
+            return job
+        name = timer_name(record["id"], timer_until)
+        timed = self.timers.get(name)
+        own = [queue_name(self.manifest.stack, job.task, lane) for lane in self.manifest.lanes(job.task)]
+        # A record may be written by others: only the task's own messages are sent because of it.
+        if timed is not None and timed.queue in own:
+            body = resent_body(timed.body, now)
+            self.queues.send(timed.queue, OutgoingMessage(body, group=Message.decode(body).group))
+            self.timers.delete(name)
         return job
 
     def _send_dead_letter_again(self, record: JobRecord) -> Job | None:

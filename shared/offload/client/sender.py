@@ -9,19 +9,20 @@ from __future__ import annotations
 import json
 import logging
 import math
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
 
-from offload.client.key_lookup import job_of_key
+from offload.client.key_lookup import KeyedJob, job_of_key
 from offload.core.durations import seconds
 from offload.core.errors import OffloadError, PayloadError, Refused, Unavailable
 from offload.core.ids import new_id
-from offload.core.jobs.accepting import accept
-from offload.core.jobs.idempotency_keys import confirm_key, key_item_id
+from offload.core.jobs.accepting import accept, check_owner, was_accepted_before
+from offload.core.jobs.idempotency_keys import KEY_WINDOW, KeyUse, confirm_key, digest_of, reserve_key
 from offload.core.manifest import DEFAULT_LANE, queue_name
 from offload.core.messages.message import Message
 from offload.core.ports import LONGEST_QUEUE_DELAY, OutgoingMessage
-from offload.core.tasks.context import running_job
+from offload.core.retention import payload_key
+from offload.core.tasks.context import origin
 from offload.core.writes import Conflict
 
 if TYPE_CHECKING:
@@ -32,6 +33,8 @@ if TYPE_CHECKING:
     from offload.core.enqueueing.request import EnqueueRequest
     from offload.core.manifest import Manifest
     from offload.core.ports import Blobs, JobStore, Queues, Timers
+    from offload.core.records import JobRecord, KeyRecord
+    from offload.core.writes import Write
 
 _log = logging.getLogger(__name__)
 
@@ -41,25 +44,53 @@ INLINE_MESSAGE = 200_000
 
 @dataclass(frozen=True, slots=True)
 class Sent:
-    """A job that was enqueued; not `created` when an idempotency key named a job that was there already."""
+    """A job that was enqueued; not `created` when it was there already, by its idempotency key or its id."""
 
     job_id: str
     created: bool = True
 
 
-@dataclass(slots=True)
-class SentMany:
-    """What became of many requests, by their index: the job, or the error and the job id that was meant for it.
+@dataclass(frozen=True, slots=True)
+class Parcel:
+    """A job that is ready to be sent. Times are epoch milliseconds.
 
     Attributes:
-        jobs: Jobs that were enqueued.
-        failures: Why the others are not known to be enqueued.
-        ids: Job id of each request without a key.
+        request: What was asked for.
+        job_id: The job's id.
+        queue: Name of the queue.
+        message: The message, with its payload.
+        body: The encoded message.
+        now: When it was made ready.
+        due: When a delayed job starts; None for at once.
     """
 
-    jobs: dict[int, Sent] = field(default_factory=dict)
-    failures: dict[int, OffloadError] = field(default_factory=dict)
-    ids: dict[int, str] = field(default_factory=dict)
+    request: EnqueueRequest
+    job_id: str
+    queue: str
+    message: Message
+    body: str
+    now: int
+    due: int | None
+
+    @property
+    def delay(self) -> int:
+        """Whole seconds that the message is held back."""
+        return 0 if self.due is None else math.ceil((self.due - self.now) / 1000)
+
+    @property
+    def size(self) -> int:
+        """Bytes of the encoded message."""
+        return len(self.body.encode())
+
+    @property
+    def fits_into_batch(self) -> bool:
+        """Whether one request can send it together with others."""
+        return self.delay <= LONGEST_QUEUE_DELAY and self.size <= INLINE_MESSAGE
+
+    @property
+    def outgoing(self) -> OutgoingMessage:
+        """What the queue is given."""
+        return OutgoingMessage(self.body, delay=self.delay, group=self.message.group)
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,84 +106,144 @@ class Sender:
     rng: random.Random
 
     def send(self, request: EnqueueRequest, job_id: str | None = None) -> Sent:
-        """Enqueue one job, under `job_id` if it is given."""
-        job_id = job_id or request.options.id or new_id(self.rng)
-        if request.options.key is not None:
-            return self._send_keyed(request, request.options.key, job_id)
-        self._send_message(request, job_id)
-        return Sent(job_id)
+        """Enqueue one job, under `job_id` if it is given.
 
-    def send_many(self, requests: Sequence[EnqueueRequest]) -> SentMany:
-        """Enqueue many jobs, ten messages a request; jobs with a key or a long delay one by one.
+        An id that the caller has chosen costs one read, before anything is sent: a record is written only once its
+        message is sent, so nothing is sent for a job that has one.
 
         Raises:
-            OffloadError: A request is wrong; nothing was sent.
+            IdTaken: The id belongs to another task. Nothing was sent, unless that task took it meanwhile; then the
+                message ends in the dead-letter queue.
+        """
+        self.check(request)  # before anything is asked or written
+        job_id = job_id or request.options.id or new_id(self.rng)
+        known = self.store.get(job_id) if request.options.id is not None else None
+        if known is not None:
+            check_owner(request.task, known)
+        parcel = self.prepare(request, job_id)
+        if request.options.key is not None:
+            return self._send_keyed(parcel)
+        if known is not None:
+            return Sent(job_id, created=False)
+        self.send_message(parcel)
+        created = self._write_record(parcel)
+        return Sent(job_id, created)
+
+    def check(self, request: EnqueueRequest) -> None:
+        """Check what can be checked before a job is made ready to be sent.
+
+        Raises:
+            OffloadError: The request is wrong.
+        """
+        self._queue(request)
+        request.options.start_at(self.clock.now())
+
+    def prepare(self, request: EnqueueRequest, job_id: str) -> Parcel:
+        """Make a job ready to be sent; nothing is sent yet.
+
+        Raises:
+            OffloadError: The request is wrong.
         """
         now = self.clock.now()
-        sent = SentMany()
-        one_by_one: list[int] = []
-        batches: dict[str, list[tuple[int, Message, OutgoingMessage]]] = {}
-        # Whatever is wrong with a request shows here, before anything is sent.
-        for index, request in enumerate(requests):
-            queue = self._queue(request)
-            if request.options.key is None:
-                sent.ids[index] = request.options.id or new_id(self.rng)
-            if request.options.key is not None or request.options.delay_seconds > LONGEST_QUEUE_DELAY:
-                one_by_one.append(index)
-                continue
-            message = self._message(request, sent.ids[index], now)
-            batches.setdefault(queue, []).append((index, message, _outgoing(request, message)))
-        for index in one_by_one:
-            try:
-                sent.jobs[index] = self.send(requests[index], sent.ids.get(index))
-            except OffloadError as error:
-                sent.failures[index] = error
-        for queue, entries in batches.items():
-            answers = self.queues.send_batch(queue, [outgoing for _, _, outgoing in entries])
-            for (index, message, _), answer in zip(entries, answers, strict=True):
-                if isinstance(answer, OffloadError):
-                    sent.failures[index] = answer
-                    continue
-                self._write_record(requests[index], sent.ids[index], message, now)
-                sent.jobs[index] = Sent(sent.ids[index])
-        return sent
+        due = request.options.start_at(now)
+        message = self._message(request, job_id, now)
+        try:
+            body = message.encode()
+        except (TypeError, ValueError, RecursionError) as error:
+            raise PayloadError(f"{request.task}: the payload cannot be written as JSON: {error}") from error
+        return Parcel(request, job_id, self._queue(request), message, body, now, due)
 
-    def _send_keyed(self, request: EnqueueRequest, key: str, fresh: str) -> Sent:
-        """Enqueue under the job id `fresh`, unless the key names a job already."""
-        item_id = key_item_id(request.task, key)
-        named = job_of_key(self.store, self.clock, item_id, fresh)
+    def send_message(self, parcel: Parcel) -> None:
+        """Send a job's message, or have it sent when it is due; a large payload goes to the bucket before."""
+        if parcel.size > INLINE_MESSAGE:
+            parcel = self._with_stored_payload(parcel)
+        if parcel.due is not None and parcel.delay > LONGEST_QUEUE_DELAY:
+            self.timers.send_at(parcel.job_id, parcel.queue, parcel.body, parcel.due)
+        else:
+            self.queues.send(parcel.queue, parcel.outgoing)
+
+    def record(self, parcel: Parcel) -> Write[JobRecord] | None:
+        """Return the write that records a job whose message was sent; None when only its worker records it."""
+        request = parcel.request
+        if self._track(request) == "start":
+            return None
+        return accept(
+            request.task, parcel.job_id, parcel.message, parcel.now, due=parcel.due, max_attempts=request.max_attempts
+        )
+
+    def _track(self, request: EnqueueRequest) -> str:
+        track: str = request.options.track or self._setting(request, "track", "enqueue")
+        return track
+
+    def _key_use(self, request: EnqueueRequest) -> KeyUse:
+        key = request.options.key
+        assert key is not None, "the request has a key"
+        window = request.options.key_window or self._setting(request, "key_window", KEY_WINDOW)
+        digest = digest_of(request.task, request.payload)
+        return KeyUse(request.task, key, digest, seconds(window, field="key_window"), request.options.key_may_differ)
+
+    def _setting(self, request: EnqueueRequest, name: str, default: Any) -> Any:
+        # What is deployed decides, also for a producer that does not import the task.
+        return self.manifest.tasks[request.task].get(name, default)
+
+    def jobs_of_keys(self, parcels: Sequence[Parcel]) -> list[KeyedJob | OffloadError]:
+        """Have each parcel's key name the parcel's job, unless it names another already.
+
+        One request reserves the keys that are free; each of the others takes requests of its own.
+        """
+        now = self.clock.now()
+        uses = [self._key_use(parcel.request) for parcel in parcels]
+        writes = [reserve_key(use, parcel.job_id, now) for use, parcel in zip(uses, parcels, strict=True)]
+        answers = self.store.apply_many(writes)
+        return [
+            self._named(use, parcel) if isinstance(answer, Conflict) else _reserved(parcel, answer)
+            for use, parcel, answer in zip(uses, parcels, answers, strict=True)
+        ]
+
+    def _named(self, use: KeyUse, parcel: Parcel) -> KeyedJob | OffloadError:
+        try:
+            return job_of_key(self.store, self.clock, use, parcel.job_id)
+        except OffloadError as error:
+            return error
+
+    def confirmation(self, parcel: Parcel) -> Write[KeyRecord] | None:
+        """Return the write that notes that the job of a key was sent; None without a key."""
+        if parcel.request.options.key is None:
+            return None
+        return confirm_key(self._key_use(parcel.request), parcel.job_id)
+
+    def _send_keyed(self, parcel: Parcel) -> Sent:
+        """Enqueue a job, unless its key names one already."""
+        use = self._key_use(parcel.request)
+        named = job_of_key(self.store, self.clock, use, parcel.job_id)
         if not named.sent:
-            self._send_message(request, named.job_id)
+            parcel = self.prepare(parcel.request, named.job_id)
+            self.send_message(parcel)
+            self._write_record(parcel)
             try:
-                self.store.apply(confirm_key(item_id, named.job_id))
+                self.store.apply(confirm_key(use, named.job_id))
             except (Conflict, Unavailable, Refused):
                 _log.warning(
                     "key of job %s not confirmed; a later use may send its message again, harmlessly", named.job_id
                 )
         return Sent(named.job_id, named.created)
 
-    def _send_message(self, request: EnqueueRequest, job_id: str) -> None:
-        now = self.clock.now()
-        queue = self._queue(request)
-        message = self._message(request, job_id, now)
-        delay = request.options.delay_seconds
-        if delay > LONGEST_QUEUE_DELAY:
-            self.timers.send_at(job_id, queue, message.encode(), now + int(delay * 1000))
-        else:
-            self.queues.send(queue, _outgoing(request, message))
-        self._write_record(request, job_id, message, now)
+    def _write_record(self, parcel: Parcel) -> bool:
+        """Write the record of a job that was sent; returns whether the job is new, as far as is known.
 
-    def _write_record(self, request: EnqueueRequest, job_id: str, message: Message, now: int) -> None:
-        delay = request.options.delay_seconds
-        due = now + int(delay * 1000) if delay else None
-        write = accept(request.task, job_id, message, now, due=due, max_attempts=request.max_attempts)
+        Raises:
+            IdTaken: The id belongs to another task, whose job goes on; the message ends in the dead-letter queue.
+        """
+        write = self.record(parcel)
         try:
-            self.store.apply(write)
-        except Conflict:
-            pass  # its worker was faster
+            if write is not None:
+                self.store.apply(write)
+        except Conflict as conflict:
+            return is_new(parcel, conflict)
         except (Unavailable, Refused) as error:
             # The job is accepted and will run; an error here would make the caller enqueue it twice.
-            _log.warning("job %s was enqueued, but the worker will write its record: %s", job_id, error)
+            _log.warning("job %s was enqueued, but the worker will write its record: %s", parcel.job_id, error)
+        return True
 
     def _queue(self, request: EnqueueRequest) -> str:
         lanes = self.manifest.lanes(request.task)
@@ -160,29 +251,43 @@ class Sender:
         return queue_name(self.manifest.stack, request.task, request.options.priority or DEFAULT_LANE)
 
     def _message(self, request: EnqueueRequest, job_id: str, now: int) -> Message:
-        options, running = request.options, running_job()
+        options, here = request.options, origin()
         expires = options.expires
-        message = Message(
+        return Message(
             payload=request.payload,
             id=job_id,
             task=request.task,
             key=options.key,
-            tenant=options.tenant or (running.tenant if running else None),
+            tenant=options.tenant or here.tenant,
             lane=options.priority,
             expires_at=None if expires is None else now + int(seconds(expires, field="expires") * 1000),
             enqueued_at=now,
-            parent=running.id if running else request.parent,
-            hops=running.hops + 1 if running else request.hops,
+            parent=request.parent or here.parent,
+            hops=request.hops or here.hops,
         )
-        try:
-            body = message.encode().encode()
-        except (TypeError, ValueError, RecursionError) as error:
-            raise PayloadError(f"{request.task}: the payload cannot be written as JSON: {error}") from error
-        if len(body) <= INLINE_MESSAGE:
-            return message
-        ref = self.blobs.put(f"payloads/{request.task}/{job_id}.json", json.dumps(request.payload).encode())
-        return message.with_payload_at(ref)
+
+    def _with_stored_payload(self, parcel: Parcel) -> Parcel:
+        request = parcel.request
+        data = json.dumps(request.payload).encode()
+        key = payload_key(request.task, parcel.job_id, parcel.delay)
+        message = parcel.message.with_payload_at(self.blobs.put(key, data))
+        return replace(parcel, message=message, body=message.encode())
 
 
-def _outgoing(request: EnqueueRequest, message: Message) -> OutgoingMessage:
-    return OutgoingMessage(message.encode(), delay=math.ceil(request.options.delay_seconds), group=message.group)
+def is_new(parcel: Parcel, conflict: Conflict) -> bool:
+    """Tell whether a job that was sent is new, when its record is there already.
+
+    Its worker may have been faster, or somebody else has used the same id.
+
+    Raises:
+        IdTaken: The id belongs to another task.
+    """
+    found: JobRecord | None = conflict.item
+    if found is None:
+        return True
+    check_owner(parcel.request.task, found)
+    return not was_accepted_before(parcel.message, found)
+
+
+def _reserved(parcel: Parcel, answer: KeyRecord | OffloadError) -> KeyedJob | OffloadError:
+    return answer if isinstance(answer, OffloadError) else KeyedJob(parcel.job_id, created=True, sent=False)

@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import math
 import time
+from contextlib import contextmanager
 from datetime import UTC, datetime
-from typing import Protocol
+from typing import TYPE_CHECKING, NamedTuple, Protocol
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
 
 
 class Clock(Protocol):
@@ -27,6 +32,61 @@ class SystemClock:
     def sleep(self, seconds: float) -> None:
         """Wait."""
         time.sleep(seconds)
+
+
+class Deadline:
+    """The end of the current invocation, as the transports of its worker know it.
+
+    Transports outlive invocations, so one deadline is shared by all of them, and set anew by each invocation. Outside
+    an invocation there is no end.
+    """
+
+    def __init__(self) -> None:
+        """Begin without an invocation."""
+        self._remaining: Callable[[], float] = _for_ever
+        self._ran_out: set[str] = set()
+
+    @contextmanager
+    def during(self, remaining: Callable[[], float]) -> Iterator[None]:
+        """Set the deadline for an invocation; `remaining` returns the seconds until its end."""
+        self._remaining, self._ran_out = remaining, set()
+        try:
+            yield
+        finally:
+            self._remaining = _for_ever
+
+    def begin(self, service: str, spare: float) -> RequestTime:
+        """Begin a request.
+
+        It may last until `spare` seconds before the end of the invocation. A request that begins when less than twice
+        as much is left has half of it: a run may end right before the hard limit, and its end is worth recording. But
+        once a request to the same service has run out of time, what is left belongs to others.
+        """
+        stop = spare if service in self._ran_out else min(spare, self._remaining() / 2)
+        ran_out = self._ran_out
+        return RequestTime(self._remaining, stop, lambda: ran_out.add(service))
+
+
+class RequestTime(NamedTuple):
+    """The time that one request has.
+
+    Attributes:
+        remaining: Returns the seconds until the end of the invocation.
+        stop: Seconds before that end at which the request has to be over.
+        ran_out: Is to be called when the request has used up its time without an answer.
+    """
+
+    remaining: Callable[[], float]
+    stop: float
+    ran_out: Callable[[], object]
+
+    def left(self) -> float:
+        """Return the seconds left; infinity outside an invocation."""
+        return self.remaining() - self.stop
+
+
+def _for_ever() -> float:
+    return math.inf
 
 
 def iso(epoch_ms: int) -> str:

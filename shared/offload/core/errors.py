@@ -4,12 +4,15 @@
 |---------------------------|---------------------------------------------------------|
 | `DefinitionError`         | fix the task's code or the app's settings               |
 | `PayloadError`            | fix the arguments                                       |
+| `WrongResult`             | fix the task: what it returns, or its annotation        |
 | `MessageError`            | fix the producer; the message is dead-lettered          |
 | `UnknownTask`/`UnknownJob`| check the name or the id                                |
+| `IdTaken`                 | choose another job id: this one is another task's       |
+| `KeyReused`               | choose another key, or say that the arguments may differ|
 | `WrongState`              | the job cannot be retried as it stands; the text says why|
 | `NoDeadLetter`            | look into the dead-letter queue, or enqueue the job anew|
 | `Unavailable`             | try again later: the service throttled or did not answer|
-| `Refused`                 | ask an operator: permissions, missing stack, bad request|
+| `Refused`                 | `lasting`: mend the request; else ask an operator       |
 | `JobFailed` and siblings  | the job ended without a result; look at the error       |
 
 `Permanent`, `RetryLater` and `SoftTimeLimitExceeded` travel the other way: a task raises or catches them; they are in
@@ -40,6 +43,10 @@ class PayloadError(OffloadError):
     """Arguments do not fit the task's signature."""
 
 
+class WrongResult(PayloadError):
+    """A task returned what its annotation does not allow, or what has no JSON form. No further attempt changes that."""
+
+
 class MessageError(OffloadError):
     """A queue message breaks the message contract."""
 
@@ -50,6 +57,49 @@ class UnknownTask(OffloadError):
 
 class UnknownJob(OffloadError):
     """No record of that job id: never accepted, or older than the record's lifetime."""
+
+
+class IdTaken(OffloadError):
+    """A job id belongs to another task; a stack has each id once.
+
+    Attributes:
+        job_id: The id.
+        owner: The task that it belongs to.
+    """
+
+    def __init__(self, job_id: str, owner: str) -> None:
+        """Name both, and nothing else of the other task's job."""
+        super().__init__(f"job id {job_id!r} belongs to task {owner!r}: choose another id")
+        self.job_id = job_id
+        self.owner = owner
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Pickle what it was made of, so that another process of the caller can be told."""
+        return type(self), (self.job_id, self.owner)
+
+
+class KeyReused(OffloadError):
+    """An idempotency key was used again with other arguments.
+
+    Attributes:
+        task: The task.
+        key: The key.
+        job_id: The job that the key names.
+    """
+
+    def __init__(self, task: str, key: str, job_id: str) -> None:
+        """Name the key, and what to do."""
+        super().__init__(
+            f"key={key!r} of task {task!r} names job {job_id!r}, which has other arguments: use another key, give the "
+            "same arguments, or say key_may_differ=True to get that job whatever its arguments are"
+        )
+        self.task = task
+        self.key = key
+        self.job_id = job_id
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Pickle what it was made of."""
+        return type(self), (self.task, self.key, self.job_id)
 
 
 class WrongState(OffloadError):
@@ -65,7 +115,17 @@ class Unavailable(OffloadError):
 
 
 class Refused(OffloadError):
-    """A service refused the request for good (permissions, missing resource, invalid request)."""
+    """A service refused the request: trying again at once does not help.
+
+    Attributes:
+        lasting: True when this request can never be right, such as a value that is too large. False when time, a
+            deployment or fresh credentials may cure it, such as a permission or a resource that is missing.
+    """
+
+    def __init__(self, message: str, *, lasting: bool = True) -> None:
+        """Keep what was refused, and whether that can change."""
+        super().__init__(message)
+        self.lasting = lasting
 
 
 class LeaseLost(OffloadError):
@@ -85,6 +145,10 @@ class JobFailed(OffloadError):
         super().__init__(f"job {job_id} failed: {error.get('type', 'Error')}: {error.get('message', '')}")
         self.job_id = job_id
         self.error = dict(error)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Pickle what it was made of."""
+        return type(self), (self.job_id, self.error)
 
 
 class JobCancelled(OffloadError):

@@ -1,4 +1,7 @@
-"""What the library needs from the outside. Each method is one request to the service behind it.
+"""What the library needs from the outside.
+
+Each method is one request to the service behind it. A method with many entries makes one request for as many of them as
+the service takes at once.
 
 Adapters translate the service's errors once: `Conflict`, `Unavailable` (try again) or `Refused` (do not).
 """
@@ -8,7 +11,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
 
     from offload.core.errors import OffloadError
     from offload.core.records import BlobReference, JobRecord
@@ -23,8 +26,23 @@ LONGEST_QUEUE_DELAY = 900
 LONGEST_VISIBILITY = 43_200
 """Seconds a received message can be hidden, counted from its receive."""
 
+MOST_IN_FLIGHT = 120_000
+"""Messages of one standard queue that can be received and not yet deleted. Above that a receive gets nothing: an error,
+`OverLimit`, or, when it waits as Lambda's pollers do, no message and no error."""
+
+TIMER_LATENESS = 60
+"""Seconds that a one-time schedule may fire late."""
+
 LARGEST_MESSAGE = 1_048_576
 """Bytes of a message's body."""
+
+LARGEST_TIMED = 262_144
+"""Bytes of the body that a one-time schedule sends."""
+
+
+LARGEST_BLOB = 50 * 1024 * 1024
+"""Bytes of a payload or result in the bucket. As JSON in Python it takes several times as much, and a function's memory
+is some hundred megabytes."""
 
 
 class JobStore(Protocol):
@@ -37,8 +55,25 @@ class JobStore(Protocol):
             Conflict: The condition did not hold; holds the item as it is.
         """
 
+    def apply_many(self, writes: Sequence[Write[Record]]) -> list[Record | OffloadError]:
+        """Carry out conditional writes in as few requests as the store can; each holds or fails alone.
+
+        The effect on one item is that of `apply`, in the order of the writes. Writes of different items have no order.
+
+        Returns:
+            For each write, in order: the item after it, or its error. A condition that did not hold is a `Conflict`
+            with the item as it is; what the service did not get to is `Unavailable`; what it refuses is `Refused`.
+        """
+
     def get(self, key: str) -> JobRecord | None:
         """Read one job's record, consistently."""
+
+    def get_many(self, keys: Iterable[str]) -> dict[str, JobRecord]:
+        """Read records, consistently, in as few requests as the store can; a key without a record is left out.
+
+        Raises:
+            Unavailable: The service did not get to some of the keys.
+        """
 
     def find(self, partition: str, *, limit: int) -> list[JobRecord]:
         """Read an index partition, newest first; records carry at least the projected attributes."""
@@ -117,15 +152,30 @@ class Queues(Protocol):
 class Blobs(Protocol):
     """The store of payloads and results that are too large for message or record."""
 
-    def put(self, key: str, data: bytes) -> BlobReference:
-        """Store bytes and return their reference: `bucket` and `key`."""
+    @property
+    def bucket(self) -> str:
+        """Name of the stack's bucket, which `put` writes to."""
 
-    def get(self, ref: BlobReference) -> bytes:
-        """Read bytes.
+    def put(self, key: str, data: bytes) -> BlobReference:
+        """Store bytes and return their reference: `bucket` and `key`.
 
         Raises:
-            Refused: Nothing is there, or access is denied.
+            Refused: The bytes are more than `LARGEST_BLOB`, or access is denied.
         """
+
+    def get(self, ref: BlobReference, *, most_bytes: int = LARGEST_BLOB) -> bytes:
+        """Read at most `most_bytes`.
+
+        Raises:
+            Refused: Nothing is there, it is larger, or access is denied.
+        """
+
+
+class TimedMessage(NamedTuple):
+    """What a one-time schedule sends: the name of the queue and the body."""
+
+    queue: str
+    body: str
 
 
 class Timers(Protocol):
@@ -133,3 +183,9 @@ class Timers(Protocol):
 
     def send_at(self, name: str, queue: str, body: str, at: int) -> None:
         """Have `body` sent to `queue` at epoch milliseconds `at`, precise to 60 s. An existing name is kept."""
+
+    def get(self, name: str) -> TimedMessage | None:
+        """Read a schedule; None when there is none, or when it has fired."""
+
+    def delete(self, name: str) -> None:
+        """Delete a schedule; one that does not exist is no error."""

@@ -21,13 +21,6 @@ class ErrorRecord(TypedDict):
     attempt: int
 
 
-class MessageLocation(TypedDict):
-    """Where a message that waits can be reached: the name of its queue and its receipt handle."""
-
-    queue: str
-    receipt: str
-
-
 class BlobReference(TypedDict):
     """Where a large payload or result lies in S3."""
 
@@ -44,9 +37,10 @@ class JobRecord(TypedDict, total=False):
         lease: Token of the run that holds the job, or held it last; empty when its claim was released.
         lease_until: When the lease ends.
         message_id: SQS id of the message that the job was last claimed, failed or expired by.
+        message_copied_at: When that message was made, if a worker made it as a copy of another; else 0.
         message_sent_at: When that message was sent, if it replaced the one that failed.
-        waiting_message: The message that waits for the next attempt, so that a retry by hand can wake it.
-        start_slot_at: The slot that the rate limit has reserved for the start.
+        timer_until: Until when the job waits for its next attempt, if a timer sends its message; in the timer's name.
+        place_at: When the job's place comes in the line of its task's rate limit.
         follow_up: Task that still has to be enqueued because the job has ended.
         idx: Partition of the index that the job is listed in.
         idx_at: Its place there.
@@ -82,9 +76,10 @@ class JobRecord(TypedDict, total=False):
     lease: str
     lease_until: int
     message_id: str
+    message_copied_at: int
     message_sent_at: int
-    waiting_message: MessageLocation
-    start_slot_at: int
+    timer_until: int
+    place_at: int
     follow_up: str
     idx: str
     idx_at: int
@@ -97,6 +92,7 @@ class KeyRecord(TypedDict, total=False):
     Attributes:
         id: `key#TASK#KEY`.
         job: The job that the key names.
+        digest: Digest of that job's arguments.
         until: How long it names that job, epoch milliseconds.
         confirmed: Present once the job's message is known to be sent.
         ttl: When DynamoDB may delete the item, epoch seconds.
@@ -104,6 +100,7 @@ class KeyRecord(TypedDict, total=False):
 
     id: str
     job: str
+    digest: str
     until: int
     confirmed: bool
     ttl: int
@@ -114,10 +111,12 @@ class RateRecord(TypedDict, total=False):
 
     Attributes:
         id: `rate#TASK`.
-        tat: Theoretical arrival time of the next start, epoch milliseconds.
+        tat: Theoretical arrival time of the next start, epoch microseconds.
+        line: Place of the next job that joins the line, epoch microseconds.
         ttl: When DynamoDB may delete the item, epoch seconds.
     """
 
     id: str
     tat: int
+    line: int
     ttl: int

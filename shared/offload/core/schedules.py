@@ -61,6 +61,7 @@ class Cron:
             msg = f"schedules: Cron({self.expression!r}): {error}. Give five fields: minute hour day month weekday"
             raise DefinitionError(msg) from error
         self.aws_expression()
+        _check(f"Cron({self.expression!r})", self.payload, enabled=self.enabled)
 
     def _five(self) -> str:
         return (
@@ -138,6 +139,15 @@ class Cron:
         return runs
 
 
+def _check(schedule: str, payload: object, *, enabled: object) -> None:
+    if not isinstance(enabled, bool):
+        msg = f"schedules: {schedule}: enabled={enabled!r} must be True or False"
+        raise DefinitionError(msg)
+    if not isinstance(payload, dict) or not all(isinstance(name, str) for name in payload):
+        msg = f"schedules: {schedule}: payload={payload!r} must be a dict of the task's arguments by name"
+        raise DefinitionError(msg)
+
+
 def _plain(field_text: str) -> str:
     """Write steps over a range out as a list: AWS documents steps from a start only, such as `5/15`."""
     return ",".join(_listed(part) for part in field_text.split(","))
@@ -173,6 +183,7 @@ class Every:
         if total % 60:
             msg = f"schedules: Every({self.interval!r}) must be whole minutes, at least '1m'"
             raise DefinitionError(msg)
+        _check(f"Every({self.interval!r})", self.payload, enabled=self.enabled)
 
     def aws_expression(self) -> str:
         """Return the EventBridge spelling, such as `rate(5 minutes)`."""

@@ -14,10 +14,12 @@ import shutil
 import signal
 import socket
 from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from offload.core.clock import SystemClock, iso
 from offload.local import environment, processes, tools, workarounds
+from offload.local import key as keys
 from offload.local import record as records
 from offload.local.errors import LocalError, NotRunning
 from offload.local.progress import Progress
@@ -28,6 +30,8 @@ if TYPE_CHECKING:
     from offload.core.clock import Clock
     from offload.local.layout import Layout
 
+_PROGRAM = Path(__file__).with_name("guard.py")
+"""The engine behind its guard; the engine's interpreter runs it."""
 _LONGEST_START_MS = 60_000
 """Milliseconds until the engine must answer. It takes 0.6 s, and several seconds on a busy machine."""
 _LONGEST_STOP = 30.0
@@ -80,9 +84,10 @@ class Engine:
 
         Raises:
             NotRunning: The engine does not run.
+            LocalError: The engine's key cannot be read.
         """
         record = self._running_record()
-        return environment.for_clients(record.port, record.stack)
+        return environment.for_clients(record.port, keys.read(self.layout.key), record.stack)
 
     def is_running(self) -> bool:
         """Return True when the engine's process exists; a later process with the same pid does not count."""
@@ -119,9 +124,11 @@ class Engine:
         if record and record.port != chosen:
             workarounds.move_port(self.layout.services, record.port, chosen)
         self._prepare_folders()
-        argv = [str(python), "-m", "ministack"]
+        # With -P, no module beside the program hides one of the engine's.
+        argv = [str(python), "-P", str(_PROGRAM)]
+        variables = environment.for_engine(self.layout, chosen, keys.make(self.layout.key))
         with self._progress.step("starting the engine"):
-            pid = processes.spawn_detached(argv, environment.for_engine(self.layout, chosen), self.layout.log)
+            pid = processes.spawn_detached(argv, variables, self.layout.log)
             started = records.Record(
                 port=chosen,
                 pid=pid,

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, MutableMapping
 
+    from offload.local.key import Key
     from offload.local.layout import Layout
 
 REGION = "us-east-1"
@@ -41,11 +42,12 @@ def endpoint(port: int) -> str:
     return f"http://{LOOPBACK}:{port}"
 
 
-def for_clients(port: int, stack: str | None, environment: Mapping[str, str] | None = None) -> dict[str, str]:
+def for_clients(port: int, key: Key, stack: str | None, environment: Mapping[str, str] | None = None) -> dict[str, str]:
     """Return the variables with which a program uses the engine, and no real AWS service.
 
     Args:
         port: The engine's port.
+        key: The engine's key.
         stack: Name of the deployed stack; None when there is none.
         environment: The user's variables, which may configure proxies; None means `os.environ`.
     """
@@ -55,8 +57,8 @@ def for_clients(port: int, stack: str | None, environment: Mapping[str, str] | N
         f"{_ENDPOINT_PREFIX}S3": url,
         "AWS_REGION": REGION,
         "AWS_DEFAULT_REGION": REGION,
-        "AWS_ACCESS_KEY_ID": "test",
-        "AWS_SECRET_ACCESS_KEY": "test",
+        "AWS_ACCESS_KEY_ID": key.access_key,
+        "AWS_SECRET_ACCESS_KEY": key.secret_key,
         "AWS_EC2_METADATA_DISABLED": "true",
         **_bypass_proxies(os.environ if environment is None else environment),
     }
@@ -98,8 +100,11 @@ def as_shell(variables: Mapping[str, str], unset: Iterable[str]) -> str:
     return "\n".join(lines)
 
 
-def for_engine(layout: Layout, port: int, environment: Mapping[str, str] | None = None) -> dict[str, str]:
-    """Return the whole environment of the engine. It is as small as Lambda's own, because functions inherit it."""
+def for_engine(layout: Layout, port: int, key: Key, environment: Mapping[str, str] | None = None) -> dict[str, str]:
+    """Return the whole environment of the engine. It is as small as Lambda's own, because functions inherit it.
+
+    The guard takes the requests that are signed with `key`; functions sign with its secret too.
+    """
     user = os.environ if environment is None else environment
     return {
         **{name: user[name] for name in _PASSED_ON if name in user},
@@ -107,6 +112,8 @@ def for_engine(layout: Layout, port: int, environment: Mapping[str, str] | None 
         "HOME": str(layout.scratch),
         "TMPDIR": str(layout.scratch),
         "AWS_EC2_METADATA_DISABLED": "true",
+        "AWS_ACCESS_KEY_ID": key.access_key,
+        "AWS_SECRET_ACCESS_KEY": key.secret_key,
         "BIND_HOST": LOOPBACK,
         "GATEWAY_PORT": str(port),
         "MINISTACK_REGION": REGION,

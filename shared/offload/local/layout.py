@@ -59,6 +59,11 @@ class Layout:
         return self.state / "engine.json"
 
     @property
+    def key(self) -> Path:
+        """The key that programs sign their requests to the engine with; see `offload.local.key`."""
+        return self.state / "key.json"
+
+    @property
     def lock(self) -> Path:
         """The lock file. A command that changes the engine holds it. It is not in `state`, which may be removed."""
         return self.state.with_name(f"{self.state.name}.lock")

@@ -93,6 +93,8 @@ def engine(layout: Layout, progress: Progress) -> Path:
     if stamp.is_file() and stamp.read_text(encoding="utf-8") == requirements_hash and layout.engine_python.exists():
         return layout.engine_python
     with progress.step("installing the embedded AWS engine") as show_detail:
+        if layout.engine_venv.is_symlink():  # to the environment of another copy of the project, which is left alone
+            layout.engine_venv.unlink()
         shutil.rmtree(layout.engine_venv, ignore_errors=True)
         for title, argv in _installation_commands(layout):
             run_or_fail(title, argv, layout.project, {**os.environ, "PYTHONDONTWRITEBYTECODE": ""}, show_detail)
@@ -123,13 +125,17 @@ def run_or_fail(
 
 
 def _installation_commands(layout: Layout) -> list[tuple[str, list[str]]]:
-    """Return the commands that create the engine's environment, with uv if it is installed, else with pip."""
+    """Return the commands that create the engine's environment, with uv if it is installed, else with pip.
+
+    Each file that is installed must have one of the hashes in the requirements.
+    """
     venv, python, requirements = str(layout.engine_venv), str(layout.engine_python), str(ENGINE_REQUIREMENTS)
     if importlib.util.find_spec("uv"):
         uv = [sys.executable, "-m", "uv"]
-        install = [*uv, "pip", "install", "--compile-bytecode", "--python", python, "--requirement", requirements]
+        install = [*uv, "pip", "install", "--require-hashes", "--compile-bytecode", "--python", python]
+        install += ["--requirement", requirements]
         return [("uv venv", [*uv, "venv", "--python", sys.executable, venv]), ("uv pip install", install)]
-    quiet = ["--disable-pip-version-check", "--quiet"]
+    quiet = ["--disable-pip-version-check", "--quiet", "--require-hashes"]
     return [
         ("python -m venv", [sys.executable, "-m", "venv", venv]),
         ("pip install", [python, "-m", "pip", "install", *quiet, "--requirement", requirements]),

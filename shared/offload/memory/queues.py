@@ -1,21 +1,22 @@
-"""Queues in memory, with the rules of SQS: visibility, delay, receive counts, dead-letter queues, retention."""
+"""Queues in memory, with the rules of SQS: visibility, delay, receive counts, dead-letter queues, retention, quotas."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from offload.core.errors import OffloadError, Refused
+from offload.core.errors import OffloadError, Refused, Unavailable
 from offload.core.ids import new_id
 from offload.core.ports import (
     LARGEST_MESSAGE,
     LONGEST_QUEUE_DELAY,
     LONGEST_VISIBILITY,
     MOST_ENTRIES,
+    MOST_IN_FLIGHT,
     OutgoingMessage,
     QueueCounts,
     ReceivedMessage,
 )
+from offload.memory.queue import MemoryQueue, Place, StoredMessage
 
 if TYPE_CHECKING:
     import random
@@ -26,43 +27,6 @@ if TYPE_CHECKING:
 DAY_SECONDS = 86_400
 
 
-@dataclass(slots=True)
-class StoredMessage:
-    """A message in a queue. Times are epoch milliseconds.
-
-    Attributes:
-        message_id: Id of the message.
-        body: Body of the message.
-        sent_at: When the message was sent. A move to the dead-letter queue keeps this time; a redrive sets it anew.
-        visible_at: From when the message can be received.
-        group: Fairness group.
-        receives: How often the message was received.
-        first_received_at: When the message was first received.
-        received_at: When the message was last received.
-        receipt: The receipt handle of the last receive; None before the first one.
-        source: In a dead-letter queue: the queue that the message was moved from.
-    """
-
-    message_id: str
-    body: str
-    sent_at: int
-    visible_at: int
-    group: str | None = None
-    receives: int = 0
-    first_received_at: int | None = None
-    received_at: int = 0
-    receipt: str | None = None
-    source: str | None = None
-
-
-@dataclass(slots=True)
-class _Queue:
-    dead_letter: str | None
-    max_receives: int
-    retention_ms: int
-    messages: list[StoredMessage]
-
-
 class MemoryQueues:
     """`Queues` in memory. Messages are received in the order of their sends; SQS's standard queues promise no order.
 
@@ -71,15 +35,19 @@ class MemoryQueues:
             late, because SQS does not promise an exact time.
         on_stored: Called for each message that a send or a redrive puts into a queue, with the queue's name and the
             message.
+        on_moved: Called for each message that comes to a dead-letter queue, with that queue's name and the message.
+        most_in_flight: Messages of one queue that can be in flight.
     """
 
     def __init__(self, clock: VirtualClock, rng: random.Random) -> None:
         """Start without queues; message ids come from `rng`."""
         self._clock = clock
         self._rng = rng
-        self._queues: dict[str, _Queue] = {}
+        self._queues: dict[str, MemoryQueue] = {}
         self.extra_delay: Callable[[], float] = _no_extra_delay
         self.on_stored: Callable[[str, StoredMessage], None] = _ignore
+        self.on_moved: Callable[[str, StoredMessage], None] = _ignore
+        self.most_in_flight: int = MOST_IN_FLIGHT
 
     def create(
         self, name: str, *, dead_letter: str | None = None, max_receives: int = 10, retention: int = 4 * DAY_SECONDS
@@ -94,16 +62,16 @@ class MemoryQueues:
         """
         if dead_letter is not None:
             self._queue(dead_letter)
-        self._queues[name] = _Queue(dead_letter, max_receives, retention * 1000, [])
+        self._queues[name] = MemoryQueue(dead_letter, max_receives, retention * 1000)
 
     def send(self, queue: str, message: OutgoingMessage) -> str:
         """Send a message and return its message id."""
-        messages = self._queue(queue).messages
+        stored_queue = self._queue(queue)
         _check_message(message)
         now = self._clock.now()
         visible_at = now + round((message.delay + self.extra_delay()) * 1000)
         stored = StoredMessage(new_id(self._rng), message.body, now, visible_at, message.group)
-        messages.append(stored)
+        stored_queue.add(stored, now)
         self.on_stored(queue, stored)
         return stored.message_id
 
@@ -120,7 +88,11 @@ class MemoryQueues:
     def receive(self, queue: str, *, limit: int, visibility: int, wait: int = 0) -> list[ReceivedMessage]:
         """Receive up to ten messages and hide them for `visibility` seconds.
 
-        When no message can be received, time passes until one can, at most `wait` seconds.
+        When no message can be received, time passes until one can, at most `wait` seconds. While too many messages are
+        in flight, none can be received: like SQS, a receive that waits then answers that there is nothing.
+
+        Raises:
+            Unavailable: Too many messages are in flight, and the receive does not wait.
         """
         _check_visibility(visibility)
         wait_until = self._clock.now() + wait * 1000
@@ -128,15 +100,19 @@ class MemoryQueues:
             received = self._receive_visible(queue, min(limit, MOST_ENTRIES), visibility)
             now = self._clock.now()
             if received or now >= wait_until:
+                if not received and not wait and self._is_full(queue):
+                    raise Unavailable(f"OverLimit: queue {queue!r} has {self.most_in_flight} messages in flight")
                 return received
-            moments = [message.visible_at for message in self._queue(queue).messages]
-            moments += [due for due in (self._clock.next_due(),) if due is not None]
-            self._clock.sleep((min([wait_until, *(moment for moment in moments if moment > now)]) - now) / 1000)
+            moments = (self._queue(queue).next_visible_at(), self._clock.next_due())
+            due = [moment for moment in moments if moment is not None and moment > now]
+            self._clock.sleep((min([wait_until, *due]) - now) / 1000)
 
     def delete(self, queue: str, receipt: str) -> None:
         """Delete a received message; an outdated receipt handle deletes nothing."""
         stored_queue = self._queue(queue)
-        stored_queue.messages = [message for message in stored_queue.messages if message.receipt != receipt]
+        message = stored_queue.find_received(receipt)
+        if message is not None:
+            stored_queue.remove(message)
 
     def change_visibility(self, queue: str, receipt: str, seconds: int) -> None:
         """Make a received message visible again in `seconds` from now, at most 43,200 seconds after its receive.
@@ -145,22 +121,18 @@ class MemoryQueues:
             Refused: The message would be hidden for more than 12 hours in all, or it is no longer in flight.
         """
         _check_visibility(seconds)
-        now = self._clock.now()
-        for message in self._queue(queue).messages:
-            if message.receipt == receipt and message.visible_at > now:
-                if now + seconds * 1000 > message.received_at + LONGEST_VISIBILITY * 1000:
-                    raise Refused("the message's visibility would last more than 12 hours since its receive")
-                message.visible_at = now + seconds * 1000
-                return
-        raise Refused("no message in flight has this receipt handle")
+        stored_queue, now = self._queue(queue), self._clock.now()
+        message = stored_queue.find_received(receipt)
+        if message is None or message.visible_at <= now:
+            raise Refused("no message in flight has this receipt handle")
+        if now + seconds * 1000 > message.received_at + LONGEST_VISIBILITY * 1000:
+            raise Refused("the message's visibility would last more than 12 hours since its receive")
+        stored_queue.hide(message, now + seconds * 1000, now)
 
     def counts(self, queue: str) -> QueueCounts:
         """Read the numbers of messages."""
-        now = self._clock.now()
-        messages = self._queue(queue).messages
-        hidden = [message for message in messages if message.visible_at > now]
-        in_flight = sum(1 for message in hidden if message.receives)
-        return QueueCounts(len(messages) - len(hidden), in_flight, len(hidden) - in_flight)
+        stored_queue = self._queue(queue)
+        return QueueCounts(*map(stored_queue.number_in, (Place.VISIBLE, Place.IN_FLIGHT, Place.DELAYED)))
 
     def names(self) -> list[str]:
         """Return the names of all queues, sorted."""
@@ -168,21 +140,28 @@ class MemoryQueues:
 
     def messages(self, queue: str) -> list[StoredMessage]:
         """Return copies of all messages in a queue, hidden ones included, for tests."""
-        return [replace(message) for message in self._queue(queue).messages]
+        return [message.copied() for message in self._queue(queue)]
 
     def first_visible_at(self, queue: str) -> int | None:
-        """Return when the first message of a queue can be received, in epoch milliseconds; None for an empty queue."""
-        return min((message.visible_at for message in self._queue(queue).messages), default=None)
+        """Return when a message of a queue can be received, in epoch milliseconds; None when none ever can.
+
+        While too many messages are in flight, this is when the first of them becomes visible.
+        """
+        stored_queue = self._queue(queue)
+        if stored_queue.first_visible() is not None and not self._is_full(queue):
+            return self._clock.now()
+        return stored_queue.next_visible_at()
 
     def shuffle(self, queue: str, rng: random.Random) -> None:
-        """Bring the messages of a queue into a random order."""
-        rng.shuffle(self._queue(queue).messages)
+        """Bring the visible messages at the head of a queue into a random order."""
+        self._queue(queue).shuffle(rng)
 
     def make_visible_in(self, queue: str, message_id: str, seconds: float) -> None:
         """Make a message visible in `seconds` from now, without its receipt handle."""
-        for message in self._queue(queue).messages:
-            if message.message_id == message_id:
-                message.visible_at = self._clock.now() + round(seconds * 1000)
+        stored_queue, now = self._queue(queue), self._clock.now()
+        message = stored_queue.find(message_id)
+        if message is not None:
+            stored_queue.hide(message, now + round(seconds * 1000), now)
 
     def receive_one(self, queue: str, message_id: str, *, visibility: int) -> ReceivedMessage:
         """Receive one message, hidden or visible.
@@ -190,23 +169,23 @@ class MemoryQueues:
         Raises:
             Refused: The message is not in the queue.
         """
-        for message in self._queue(queue).messages:
-            if message.message_id == message_id:
-                return _receive(queue, message, self._clock.now(), visibility)
-        raise Refused(f"queue {queue!r} has no message {message_id!r}")
+        message = self._queue(queue).find(message_id)
+        if message is None:
+            raise Refused(f"queue {queue!r} has no message {message_id!r}")
+        return self._receive(queue, message, visibility)
 
     def delete_one(self, queue: str, message_id: str) -> None:
         """Delete a message without its receipt handle."""
         stored_queue = self._queue(queue)
-        stored_queue.messages = [message for message in stored_queue.messages if message.message_id != message_id]
+        message = stored_queue.find(message_id)
+        if message is not None:
+            stored_queue.remove(message)
 
     def to_dead_letter_queue(self, queue: str, message_id: str) -> None:
         """Move a message to its queue's dead-letter queue, as SQS does after the last receive."""
-        stored_queue = self._queue(queue)
-        for message in stored_queue.messages:
-            if message.message_id == message_id and stored_queue.dead_letter is not None:
-                self._add_dead_letter(stored_queue.dead_letter, message, queue)
-                self.delete_one(queue, message_id)
+        message = self._queue(queue).find(message_id)
+        if message is not None:
+            self._move(queue, message)
 
     def redrive(self, dead_letter: str, *, rate: int | None = None) -> None:  # noqa: ARG002 - all messages move at once
         """Move the visible messages of a dead-letter queue back, as SQS's `StartMessageMoveTask` does.
@@ -217,46 +196,74 @@ class MemoryQueues:
             Refused: A message was sent to the dead-letter queue directly, so its source queue is unknown.
         """
         stored_queue, now = self._queue(dead_letter), self._clock.now()
-        moving = [message for message in stored_queue.messages if message.visible_at <= now]
+        moving = [message for message in stored_queue if message.visible_at <= now]
         if any(message.source is None for message in moving):
             raise Refused("CouldNotDetermineMessageSource: a message was sent to the dead-letter queue directly")
-        stored_queue.messages = [message for message in stored_queue.messages if message not in moving]
         for message in moving:
-            moved = StoredMessage(new_id(self._rng), message.body, now, now, message.group)
-            self._queue(str(message.source)).messages.append(moved)
+            stored_queue.remove(message)
+            moved = StoredMessage(new_id(self._rng), message.body, now, now, message.group, source=dead_letter)
+            self._queue(str(message.source)).add(moved, now)
             self.on_stored(str(message.source), moved)
 
     def purge(self, queue: str) -> None:
         """Delete all messages of a queue."""
-        self._queue(queue).messages.clear()
+        self._queue(queue).clear()
 
-    def _queue(self, name: str) -> _Queue:
-        """Return a queue, after deleting its messages whose retention is over."""
+    def _queue(self, name: str) -> MemoryQueue:
+        """Return a queue as it is now."""
         if name not in self._queues:
-            raise Refused(f"queue {name!r} does not exist")
-        queue, now = self._queues[name], self._clock.now()
-        queue.messages = [message for message in queue.messages if now - message.sent_at < queue.retention_ms]
+            raise Refused(f"queue {name!r} does not exist", lasting=False)
+        queue = self._queues[name]
+        queue.update(self._clock.now())
         return queue
 
+    def _is_full(self, name: str) -> bool:
+        return self._queues[name].number_in(Place.IN_FLIGHT) >= self.most_in_flight
+
     def _receive_visible(self, name: str, limit: int, visibility: int) -> list[ReceivedMessage]:
-        queue, now = self._queue(name), self._clock.now()
-        kept: list[StoredMessage] = []
+        queue = self._queue(name)
+        chosen: list[StoredMessage] = []
         received: list[ReceivedMessage] = []
-        for message in queue.messages:
-            if message.visible_at > now or len(received) == limit:
-                kept.append(message)
-            elif queue.dead_letter is not None and message.receives >= queue.max_receives:
+        while len(received) < limit and not self._is_full(name) and (message := queue.first_visible()) is not None:
+            if queue.dead_letter is not None and message.receives >= queue.max_receives:
                 # SQS moves a message at the first receive above the limit, and does not return it to the receiver.
-                self._add_dead_letter(queue.dead_letter, message, name)
+                self._move(name, message)
             else:
-                kept.append(message)
-                received.append(_receive(name, message, now, visibility))
-        queue.messages = kept
+                received.append(self._receive(name, message, max(visibility, _BRIEFLY)))
+                chosen.append(message)
+        if visibility < _BRIEFLY:
+            now = self._clock.now()
+            for message in chosen:
+                queue.hide(message, now + visibility * 1000, now)
         return received
 
-    def _add_dead_letter(self, dead_letter: str, message: StoredMessage, source: str) -> None:
-        moved = replace(message, receipt=None, source=source, visible_at=self._clock.now())
-        self._queue(dead_letter).messages.append(moved)
+    def _receive(self, name: str, message: StoredMessage, visibility: int) -> ReceivedMessage:
+        now = self._clock.now()
+        self._queues[name].receive(message, now, now + visibility * 1000)
+        return ReceivedMessage(
+            queue=name,
+            message_id=message.message_id,
+            receipt=str(message.receipt),
+            body=message.body,
+            sent_at=message.sent_at,
+            first_received_at=message.first_received_at or now,
+            receives=message.receives,
+        )
+
+    def _move(self, name: str, message: StoredMessage) -> None:
+        """Move a message to the dead-letter queue, if there is one."""
+        queue, now = self._queues[name], self._clock.now()
+        if queue.dead_letter is None:
+            return
+        queue.remove(message)
+        moved = message.copied()
+        moved.receipt, moved.source, moved.visible_at = None, name, now
+        self._queue(queue.dead_letter).add(moved, now)
+        self.on_moved(queue.dead_letter, moved)
+
+
+_BRIEFLY = 1
+"""Seconds that a message is hidden at least while others are received, so that one request receives it once."""
 
 
 def _no_extra_delay() -> float:
@@ -264,26 +271,7 @@ def _no_extra_delay() -> float:
 
 
 def _ignore(_queue: str, _message: StoredMessage) -> None:
-    """Do nothing: the default of `MemoryQueues.on_stored`."""
-
-
-def _receive(queue: str, message: StoredMessage, now: int, visibility: int) -> ReceivedMessage:
-    """Count a receive of a message and hide the message; returns the message for the receiver."""
-    message.receives += 1
-    message.received_at = now
-    message.visible_at = now + visibility * 1000
-    message.receipt = f"{message.message_id}/{message.receives}"
-    if message.first_received_at is None:
-        message.first_received_at = now
-    return ReceivedMessage(
-        queue=queue,
-        message_id=message.message_id,
-        receipt=message.receipt,
-        body=message.body,
-        sent_at=message.sent_at,
-        first_received_at=message.first_received_at,
-        receives=message.receives,
-    )
+    """Do nothing: the default of the attributes that are told of messages."""
 
 
 def _check_message(message: OutgoingMessage) -> None:

@@ -7,10 +7,10 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from offload.client.dead_letter_scan import DeadLetterScan
+from offload.client.message_records import ids_of, record_of
 from offload.core.errors import DefinitionError, Refused
 from offload.core.jobs.fingerprint import fingerprint
 from offload.core.manifest import dead_letter_name, queue_name
-from offload.core.messages.message import job_id_for
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Iterator
@@ -79,7 +79,8 @@ def redrive(
         client: The stack.
         task: Task name.
         selection: The dead letters to redrive; None for all.
-        rate: The largest number of messages per second; None for no limit.
+        rate: The largest number of messages per second; None for no limit. SQS moves at whole numbers, so it is given
+            the one below; at less than one a second the messages are moved one by one here.
         dry_run: Move nothing, and return what would be moved.
         on_progress: Called with the number of messages moved so far.
 
@@ -98,7 +99,7 @@ def redrive(
             result.handed_over.append(dead)
             continue
         with closing(scan.messages(dead)) as messages:
-            for message in _selected(client, messages, selection, result):
+            for message in _selected(client, task, messages, selection, result):
                 if not dry_run:
                     scan.send_back(message, source)
                     if rate is not None:
@@ -109,30 +110,34 @@ def redrive(
 
 
 def _move_by_service(client: Client, dead: str, rate: float | None) -> bool:
-    """Have SQS move a whole dead-letter queue; returns False when SQS refuses."""
+    """Have SQS move a whole dead-letter queue; returns False when SQS refuses, or cannot be as slow as asked."""
+    if rate is not None and rate < 1:
+        return False
     try:
-        client.queues.redrive(dead, rate=None if rate is None else max(1, int(rate)))
+        client.queues.redrive(dead, rate=None if rate is None else int(rate))
     except Refused:
         return False  # the service has no such operation, or a move is under way
     return True
 
 
 def _selected(
-    client: Client, messages: Iterable[ReceivedMessage], selection: Selection, result: Redrive
+    client: Client, task: str, messages: Iterable[ReceivedMessage], selection: Selection, result: Redrive
 ) -> Iterator[ReceivedMessage]:
     """Yield the messages of the selection, and count all messages in `result`."""
     for message in messages:
-        if _is_selected(client, message, selection):
-            result.moved.append((job_id_for(message), message.message_id))
+        if _is_selected(client, task, message, selection):
+            ids = ids_of(message, task)
+            asked_for = next((job_id for job_id in ids if job_id in selection.ids), ids[0])
+            result.moved.append((asked_for, message.message_id))
             yield message
         else:
             result.kept += 1
 
 
-def _is_selected(client: Client, message: ReceivedMessage, selection: Selection) -> bool:
-    if selection.ids and not {job_id_for(message), message.message_id} & set(selection.ids):
+def _is_selected(client: Client, task: str, message: ReceivedMessage, selection: Selection) -> bool:
+    if selection.ids and not {*ids_of(message, task), message.message_id} & set(selection.ids):
         return False
     if selection.fingerprint is None:
         return True
-    record = client.store.get(job_id_for(message))
+    _, record = record_of(client.store.get, message, task)
     return record is not None and "error" in record and fingerprint(record["error"]) == selection.fingerprint

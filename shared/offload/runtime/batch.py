@@ -61,7 +61,7 @@ class _Batch(BatchProcessor):
     def handle_record(self, record: SQSRecord) -> None:
         """Handle one record; Powertools takes what raises for failed."""
         try:
-            outcome = self._handle(received_message(record), self._pass)
+            outcome = self._handle(received_message(self._current), self._pass)
         except Exception as defect:
             self._report_defect(defect, record.message_id)
             raise
@@ -79,15 +79,15 @@ def _receives(record: dict[str, Any]) -> int:
     return int(record["attributes"]["ApproximateReceiveCount"])
 
 
-def received_message(record: SQSRecord) -> ReceivedMessage:
+def received_message(record: dict[str, Any]) -> ReceivedMessage:
     """Read a record of a Lambda event."""
-    attributes = record.attributes
+    attributes = record["attributes"]
     return ReceivedMessage(
-        queue=record.event_source_arn.rpartition(":")[2],
-        message_id=record.message_id,
-        receipt=record.receipt_handle,
-        body=record.body,
-        sent_at=int(attributes.sent_timestamp),
-        first_received_at=int(attributes.approximate_first_receive_timestamp),
-        receives=int(attributes.approximate_receive_count),
+        queue=record["eventSourceARN"].rpartition(":")[2],
+        message_id=record["messageId"],
+        receipt=record["receiptHandle"],
+        body=record["body"],
+        sent_at=int(attributes["SentTimestamp"]),
+        first_received_at=int(attributes["ApproximateFirstReceiveTimestamp"]),
+        receives=_receives(record),
     )

@@ -11,10 +11,12 @@ from offload.core.jobs.claiming import ClaimRequest
 from offload.core.workflows.follow_ups import with_follow_up
 from offload.core.writes import MOST_CONFLICTS, Conflict
 from offload.runtime.outcomes import BatchPass, Claimed, HasEnded, HasFailed, NotNow, Postponed
-from offload.runtime.rate_limiter import slot_to_wait_for
+from offload.runtime.rate_limiter import ComeBack, take_slot
+from offload.runtime.rejections import Rejections
 
 if TYPE_CHECKING:
     from offload.core.clock import Clock
+    from offload.core.flow.rate_limit import RateLimit
     from offload.core.messages.delivery import Delivery
     from offload.core.ports import JobStore
     from offload.core.records import JobRecord
@@ -36,6 +38,7 @@ class Claims:
     def __init__(self, settings: Settings, store: JobStore, clock: Clock) -> None:
         """Keep what it needs."""
         self.settings, self.store, self.clock = settings, store, clock
+        self.rejections = Rejections(settings, store, clock)
 
     def claim(self, delivery: Delivery, invocation: Invocation, batch_pass: BatchPass) -> Claimed | NotClaimed:
         """Claim a job for the rest of the invocation.
@@ -44,18 +47,35 @@ class Claims:
             Unavailable: The table did not answer. If it carried the claim out all the same, and `release` could not
                 reach it either, an attempt is charged that never ran; nothing more can be known.
         """
-        request = self._request(delivery, invocation.remaining_ms)
-        limit = self.settings.rate_limit
         try:
-            slot = None if limit is None else slot_to_wait_for(request, limit, self.store)
-            if slot is not None:
-                return NotNow(slot, "waits for the rate limit")
-            return self._claim(request, invocation, batch_pass)
+            if self.settings.rate_limit is not None:
+                instead = self._wait_for_slot(delivery, self.settings.rate_limit, invocation, batch_pass)
+                if instead is not None:
+                    return instead
+            return self._claim(self._request(delivery, invocation.remaining_ms), invocation, batch_pass)
         except Unavailable:
             if batch_pass is BatchPass.FIRST:
                 return Postponed(BatchPass.UNANSWERED_CLAIMS)
             self.release(delivery)
             raise
+
+    def _wait_for_slot(
+        self, delivery: Delivery, limit: RateLimit, invocation: Invocation, batch_pass: BatchPass
+    ) -> Claimed | NotClaimed | None:
+        """Wait until the rate limit lets the job start; what cannot start, or not soon, comes out as something else."""
+        request = self._request(delivery, invocation.remaining_ms)
+        record = self.store.get(delivery.job_id)
+        expected = claiming.expect(record, request)
+        if not isinstance(expected, claiming.Claim):
+            return self._carry_out_unless_changed(expected, record or {}, delivery)
+        if expected.after_crash and batch_pass is not BatchPass.AFTER_CRASH:
+            return Postponed(BatchPass.AFTER_CRASH)
+        spare = invocation.remaining_ms - invocation.needed_ms(self.settings.soft_limit)
+        slot = take_slot(request, record, limit, self.store, spare_ms=spare, rng=invocation.rng)
+        if isinstance(slot, ComeBack):
+            return NotNow(slot.at, "waits for the rate limit")
+        self.clock.sleep(max(0, slot - self.clock.now()) / 1000)
+        return None
 
     def _claim(self, request: ClaimRequest, invocation: Invocation, batch_pass: BatchPass) -> Claimed | NotClaimed:
         """Try to claim, and again while the record's answer is that another claim may succeed."""
@@ -69,10 +89,7 @@ class Claims:
                 continue  # deleted meanwhile: claim it anew
             decision = claiming.resolve_conflict(record, request)
             if not isinstance(decision, claiming.Claim):
-                try:
-                    return self._carry_out(decision, record)
-                except Conflict:
-                    return NotNow(self.clock.now(), "the record changed")
+                return self._carry_out_unless_changed(decision, record, request.delivery)
             if decision.after_crash and batch_pass is not BatchPass.AFTER_CRASH:
                 return Postponed(BatchPass.AFTER_CRASH)
             write = decision.write
@@ -89,7 +106,15 @@ class Claims:
         needed = invocation.needed_ms(self.settings.soft_limit)
         return invocation.repeat_until_answered(lambda: self.store.apply(write), spare_ms=needed)
 
-    def _carry_out(self, decision: claiming.Decision, record: JobRecord) -> Claimed | NotClaimed:
+    def _carry_out_unless_changed(
+        self, decision: claiming.Decision, record: JobRecord, delivery: Delivery
+    ) -> Claimed | NotClaimed:
+        try:
+            return self._carry_out(decision, record, delivery)
+        except Conflict:
+            return NotNow(self.clock.now(), "the record changed")
+
+    def _carry_out(self, decision: claiming.Decision, record: JobRecord, delivery: Delivery) -> Claimed | NotClaimed:
         """Carry out a decision that is no claim.
 
         Raises:
@@ -109,6 +134,8 @@ class Claims:
             case claiming.Fail(write):
                 ended = with_follow_up(write, self.settings.follow_ups)
                 return HasFailed(self.store.apply(ended), error=ended.set["error"])
+            case claiming.Reject(owner):
+                return self.rejections.reject_taken(delivery, owner)
             case claiming.Claim():
                 raise AssertionError(decision)
         assert_never(decision)
@@ -122,13 +149,13 @@ class Claims:
         with suppress(Conflict):
             self.store.apply(claiming.release_claim(delivery, self.clock.now()))
 
-    def would_start(self, delivery: Delivery) -> bool:
-        """Tell whether a delivery would start a run now, as far as the table answers; one read.
+    def expect(self, delivery: Delivery) -> claiming.Decision:
+        """Tell what a delivery means for its job now; one read.
 
         Raises:
             Unavailable: The table did not answer.
         """
-        return claiming.can_start(self.store.get(delivery.job_id), self._request(delivery, 0))
+        return claiming.expect(self.store.get(delivery.job_id), self._request(delivery, 0))
 
     def _request(self, delivery: Delivery, remaining_ms: int) -> ClaimRequest:
         now = self.clock.now()

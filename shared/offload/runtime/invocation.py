@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from offload.core.errors import Unavailable
+from offload.core.errors import Refused, Unavailable
 from offload.core.ids import new_id
 
 if TYPE_CHECKING:
@@ -44,6 +44,11 @@ class Invocation:
         """Milliseconds left."""
         return int(self.context.get_remaining_time_in_millis())
 
+    @property
+    def is_over(self) -> bool:
+        """True when the timeout has passed: this process stood still meanwhile, and others have its messages by now."""
+        return self.remaining_ms <= 0
+
     def lease_for(self, message_id: str) -> str:
         """Return the lease token that a message's job is claimed with.
 
@@ -65,21 +70,27 @@ class Invocation:
         # it does not start when the invocation has lost time since, such as on a table that did not answer.
         return needed if self.ran else min(needed, self._had_ms * 0.9)
 
-    def repeat_until_answered(self, request: Callable[[], _Answer], *, spare_ms: float = SPARE_MS) -> _Answer:
+    def repeat_until_answered(
+        self, request: Callable[[], _Answer], *, spare_ms: float = SPARE_MS, also_refused: bool = False
+    ) -> _Answer:
         """Make a request, and again while it is `Unavailable`, with backoff and full jitter.
 
         Args:
             request: Makes it. When an answer is lost, the next try must recognise what the one before has done.
             spare_ms: Give up when no more than this would be left of the invocation.
+            also_refused: Make it again after a refusal too, if time, a deployment or fresh credentials may cure that.
 
         Raises:
             Unavailable: The time is over.
+            Refused: The same, or the request can never be right.
         """
         bound = _FIRST_PAUSE
         while True:
             try:
                 return request()
-            except Unavailable:
+            except (Unavailable, Refused) as error:
+                if isinstance(error, Refused) and (error.lasting or not also_refused):
+                    raise
                 pause = self.rng.uniform(0, bound)
                 if self.remaining_ms - pause * 1000 <= spare_ms:
                     raise

@@ -1,106 +1,160 @@
-"""The soft time limit and the measure of what a run used."""
+"""The soft time limit: exceptions that come into a run until its function is left, and nowhere else.
+
+A timer signal interrupts even a blocking call, and C code that looks for signals, such as a regular expression without
+end. The timer is one of the process's own (`timers`), so a task may use `SIGALRM` as it likes. Signals reach only the
+main thread, which is where Lambda runs a handler. In another thread a run meets only the hard limit.
+
+What lets no exception get into the worker:
+
+- the signal's handler raises only when the function is on the stack below the interrupted frame. It looks at the stack,
+  because no flag could be set in the same instant in which the function returns;
+- a signal that comes after the function is taken from the process before the process's own handler is put back, and
+  starts no timer any more.
+"""
 
 from __future__ import annotations
 
-import resource
-import signal
 import threading
-import time
-import types
-from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from offload.core.durations import text
 from offload.core.tasks.control import SoftTimeLimitExceeded
+from offload.runtime import timers
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Coroutine, Generator, Iterator
+    from collections.abc import Callable, Iterator
+
+T = TypeVar("T")
+U = TypeVar("U")
+
+LEAST_PAUSE = 0.25
+"""Least seconds between two exceptions."""
+
+_SOON = 0.01
+"""Seconds until the next look at a stack that the function was not on."""
 
 
-@contextmanager
-def soft_limit(seconds: float) -> Iterator[None]:
-    """Raise `SoftTimeLimitExceeded` in the block after `seconds`.
+class StillRunning(BaseException):
+    """Comes into a function that goes on after `SoftTimeLimitExceeded`. No `except Exception` holds it up."""
 
-    A timer signal interrupts even a blocking call. Signals reach only the main thread, which is where Lambda runs a
-    handler. In another thread the block meets only the hard limit.
+
+class SoftLimit:
+    """The soft limit of one run.
+
+    The first exception is `SoftTimeLimitExceeded`. A function that goes on has half of the time that is left until the
+    hard limit to clean up. Then it gets `StillRunning`, after half of what is left the next one, and so on.
+
+    Args:
+        soft: Seconds until the first exception.
+        hard: Seconds until the hard limit.
     """
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
 
-    def interrupt(_signal: int, _frame: Any) -> None:
-        raise SoftTimeLimitExceeded(f"the job ran into its soft limit of {text(seconds)}")
+    def __init__(self, soft: float, hard: float) -> None:
+        """Start nothing yet."""
+        self.soft, self.hard = soft, hard
+        self.raised = 0
+        self._is_over = False
+        self._timer: timers.Timer | None = None
+        self._pauses: Iterator[float] = iter(())
+        self._may_interrupt: Callable[[], bool] = _always
 
-    before = signal.signal(signal.SIGALRM, interrupt)
-    signal.setitimer(signal.ITIMER_REAL, max(seconds, 0.001))
-    try:
-        yield
-    finally:
-        signal.setitimer(signal.ITIMER_REAL, 0)
-        signal.signal(signal.SIGALRM, before)
+    def pauses(self) -> Iterator[float]:
+        """Yield the seconds until the first exception, and from each to the next; nothing for no limit."""
+        yield max(self.soft, 0.001)
+        left = self.hard - self.soft
+        while True:
+            left /= 2
+            yield max(left, LEAST_PAUSE)
+
+    def call(
+        self,
+        function: Callable[[], T],
+        finish: Callable[[T], U],
+        *,
+        may_interrupt: Callable[[], bool] | None = None,
+        later: float = 0.0,
+    ) -> U:
+        """Return `finish(function())`, and let the limit's exceptions come into both.
+
+        Args:
+            function: Runs the task's function.
+            finish: Is given what `function` returned.
+            may_interrupt: Asked before each exception; while it says no, it is asked again. None for always.
+            later: Seconds by which each exception comes later than `pauses` says.
+        """
+        self._may_interrupt = may_interrupt or _always
+        self._pauses = (pause + later for pause in self.pauses())
+        first = next(self._pauses, None)
+        if first is None or threading.current_thread() is not threading.main_thread():
+            return self._call(function, finish)
+        # One comparison of the handler in force needs one object, and each look at a method makes another.
+        handler = self._interrupt
+        with timers.timer(handler) as self._timer:
+            self._timer.start(first)
+            try:
+                return self._call(function, finish)
+            finally:
+                # A signal may come while the timer is being stopped: started again, it would outlive its handler.
+                self._is_over = True
+
+    def _call(self, function: Callable[[], T], finish: Callable[[T], U]) -> U:
+        """Call both; exceptions come only into what is called from here."""
+        return finish(function())
+
+    def _interrupt(self, _signal: int, frame: Any) -> None:
+        assert self._timer is not None  # its signal is what called this
+        if self._is_over:
+            return
+        if not self._is_within_call(frame) or not self._may_interrupt():
+            self._timer.start(_SOON if self._may_interrupt is _always else LEAST_PAUSE)
+            return
+        self._timer.start(next(self._pauses))
+        raise self.next_error(SoftTimeLimitExceeded, StillRunning)
+
+    def next_error(
+        self, first: Callable[[str], BaseException], further: Callable[[str], BaseException]
+    ) -> BaseException:
+        """Return the exception that comes next, made by `first` or by `further`."""
+        self.raised += 1
+        return (first if self.raised == 1 else further)(f"the job ran into its soft limit of {text(self.soft)}")
+
+    def _is_within_call(self, frame: Any) -> bool:
+        inner = frame
+        while frame is not None:
+            if frame.f_code is _CALL and frame.f_locals.get("self") is self:
+                return frame is not inner
+            frame = frame.f_back
+        return False
 
 
-def run_async(make: Callable[[], Coroutine[Any, Any, Any]], seconds: float) -> Any:
-    """Run a coroutine function in a loop of its own and raise `SoftTimeLimitExceeded` inside it at the limit.
+_CALL = SoftLimit._call.__code__  # noqa: SLF001 - this module's own
 
-    The exception of a timer signal would be raised in the event loop, not in the coroutine. So the exception is thrown
-    into the coroutine where it waits. A coroutine that computes without waiting meets only the hard limit.
+
+def _always() -> bool:
+    return True
+
+
+def as_recorded(error: BaseException) -> BaseException:
+    """Return a run's error as everybody outside sees it: whatever the soft limit raised is `SoftTimeLimitExceeded`.
+
+    A group is one too if all that it holds is: so `TaskGroup` hands on what comes into its block.
     """
-    import asyncio  # only async tasks pay for it
-
-    async def limited() -> Any:
-        task = asyncio.current_task()
-        assert task is not None  # this is a coroutine
-        reached: list[SoftTimeLimitExceeded] = []
-
-        def reach_limit() -> None:
-            reached.append(SoftTimeLimitExceeded(f"the job ran into its soft limit of {text(seconds)}"))
-            task.cancel()  # wakes the task wherever it waits
-
-        def limit_or(cancelled: BaseException) -> BaseException:
-            if not reached:
-                return cancelled
-            task.uncancel()
-            return reached.pop()
-
-        timer = asyncio.get_running_loop().call_later(seconds, reach_limit)
-        try:
-            return await _with_exceptions_replaced(make(), asyncio.CancelledError, limit_or)
-        finally:
-            timer.cancel()
-
-    return asyncio.run(limited())
+    leaves = list(_leaves(error))
+    # By type: an error may lie about its class, or raise when asked.
+    if not all(issubclass(type(leaf), (SoftTimeLimitExceeded, StillRunning)) for leaf in leaves):
+        return error
+    plain = SoftTimeLimitExceeded(*leaves[0].args)
+    plain.__cause__, plain.__context__ = error.__cause__, error.__context__
+    plain.__suppress_context__ = error.__suppress_context__
+    return plain.with_traceback(error.__traceback__)
 
 
-@types.coroutine
-def _with_exceptions_replaced(
-    coroutine: Coroutine[Any, Any, Any], caught: type[BaseException], replace: Callable[[BaseException], BaseException]
-) -> Generator[Any, Any, Any]:
-    """Run a coroutine step by step; when the event loop throws a `caught` into it, throw `replace` of that instead."""
-    thrown: BaseException | None = None
-    while True:
-        try:
-            awaited = coroutine.send(None) if thrown is None else coroutine.throw(thrown)
-        except StopIteration as done:
-            return done.value
-        thrown = None
-        try:
-            yield awaited
-        except caught as error:
-            thrown = replace(error)
-
-
-class Usage:
-    """Measures what a run uses, from the creation of this object on."""
-
-    def __init__(self) -> None:
-        """Start the clocks."""
-        self._wall, self._cpu = time.perf_counter(), time.process_time()
-
-    def measure(self) -> dict[str, int]:
-        """Return `duration_ms`, `cpu_ms` and `memory_mb` (the process's peak so far)."""
-        return {
-            "duration_ms": round((time.perf_counter() - self._wall) * 1000),
-            "cpu_ms": round((time.process_time() - self._cpu) * 1000),
-            "memory_mb": round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024),
-        }
+def _leaves(error: BaseException) -> Iterator[BaseException]:
+    waiting = [error]  # no recursion: groups may be nested deeper than Python's stack
+    while waiting:
+        each = waiting.pop()
+        if issubclass(type(each), BaseExceptionGroup):
+            members: tuple[BaseException, ...] = BaseExceptionGroup.exceptions.__get__(each)
+            waiting += reversed(members)
+        else:
+            yield each

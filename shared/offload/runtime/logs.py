@@ -8,6 +8,7 @@ import sys
 from typing import TYPE_CHECKING, Any
 
 from offload.core.hooks import Hooks
+from offload.core.redaction import redact_json
 
 if TYPE_CHECKING:
     from offload.core.hooks import RunReport
@@ -34,8 +35,12 @@ def write_json(logger: logging.Logger, service: str) -> Any:
     """
     from offload.runtime.powertools import LambdaPowertoolsFormatter  # a task's module that asks loads no Powertools
 
+    class Formatter(LambdaPowertoolsFormatter):
+        def format(self, record: logging.LogRecord) -> str:
+            return redact_json(super().format(record))
+
     # The error's text and traceback are in the line once; a second form of them would call the error's `__str__`.
-    formatter = LambdaPowertoolsFormatter(use_rfc3339=True, serialize_stacktrace=False, location=None, service=service)
+    formatter = Formatter(use_rfc3339=True, serialize_stacktrace=False, location=None, service=service)
     handler = logging.StreamHandler(sys.stdout)
     handler.setFormatter(formatter)
     logger.handlers[:] = [handler]

@@ -3,7 +3,7 @@
 | step           | comes out as                                                                                     |
 |----------------|--------------------------------------------------------------------------------------------------|
 | decode         | a `Delivery`, or `Unreadable`                                                                    |
-| check          | `Ready`, or `HasEnded`, `HasFailed`, `NotNow`, `Replaced`                                        |
+| check          | `Ready`, or `HasEnded`, `HasFailed`, `NotNow`                                                    |
 | claim          | `Claimed`, or `HasEnded`, `HasFailed`, `NotNow`, `Postponed`                                     |
 | run            | `Run`                                                                                            |
 | record the end | `RunEnded`, `RunRetries`, `RunOvertaken`                                                         |
@@ -51,10 +51,6 @@ class Ready(NamedTuple):
     """Nothing speaks against a run with these arguments."""
 
     arguments: dict[str, Any]
-
-
-class Replaced:
-    """A copy has replaced the message."""
 
 
 # A claim
@@ -155,18 +151,10 @@ class Acknowledge:
 
 
 class ReturnToQueue(NamedTuple):
-    """The message goes back to its queue and can be received again after `delay` seconds.
+    """The message goes back to its queue, and its job waits until epoch milliseconds `until`; `why` is for the log."""
 
-    Attributes:
-        delay: Seconds.
-        why: For the log.
-        may_be_replaced: Whether a copy may replace the message in its last receives, so that it never reaches the
-            dead-letter queue. False for the message of a job that has failed, which belongs there.
-    """
-
-    delay: float
+    until: int
     why: str
-    may_be_replaced: bool = True
 
 
 class ToDeadLetterQueue(NamedTuple):

@@ -5,8 +5,8 @@ they load. Each is kept away only while the module is loaded that asks for it. W
 real module.
 
 - `utilities.idempotency` imports its DynamoDB layer, and with it boto3 (150 ms), as soon as any of its modules is
-  loaded. The worker needs no such layer, since the job record is its idempotency record. So the package is loaded
-  without running its `__init__`.
+  loaded. The worker needs no such layer, since the job record is its idempotency record. So the package's `__init__`
+  runs when something of it is used that its modules do not bring.
 - `utilities.batch` loads the pydantic models of every AWS event (a fifth of our import) to name four of them in an
   annotation, but only if pydantic is loaded. While `batch` is loaded, pydantic is hidden from it.
 - `utilities.batch` imports asyncio (a twentieth) for its asynchronous processor, which gets it when it asks.
@@ -22,7 +22,8 @@ from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 from aws_lambda_powertools.logging.formatter import LambdaPowertoolsFormatter
-from aws_lambda_powertools.metrics import Metrics, MetricUnit
+from aws_lambda_powertools.metrics import MetricUnit
+from aws_lambda_powertools.metrics.provider.cloudwatch_emf.cloudwatch import AmazonCloudWatchEMFProvider
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -51,17 +52,43 @@ def _in_place_of(name: str, stand_in: ModuleType | None) -> Iterator[None]:
             sys.modules[name] = real
 
 
-def _bare(package: str) -> ModuleType:
-    """Return a package whose modules can be imported although its `__init__` has not run; the real one if loaded."""
-    spec = find_spec(package)
+class _LatePackage(ModuleType):
+    """A package whose `__init__` runs when something is asked of it that it does not have yet.
+
+    Its modules can be imported before. It stays the one object that is the package, so that they are found in it.
+    """
+
+    def __getattr__(self, name: str) -> Any:
+        spec = self.__spec__
+        if spec is None or spec.loader is None or (name.startswith("__") and name != "__all__"):
+            raise AttributeError(f"module {self.__name__!r} has no attribute {name!r}")
+        self.__class__ = ModuleType  # type: ignore[assignment]  # before it runs: it asks the package for its modules
+        try:
+            spec.loader.exec_module(self)
+        except BaseException:
+            self.__class__ = _LatePackage
+            raise
+        return getattr(self, name)
+
+
+@contextmanager
+def _late(name: str) -> Iterator[None]:
+    """From now on, let imports find a package whose `__init__` has not run, unless it is loaded already."""
+    spec = find_spec(name)
     assert spec is not None  # installed with the distribution imported above
-    return sys.modules.get(package) or module_from_spec(spec)
+    if name not in sys.modules:
+        package = module_from_spec(spec)
+        package.__class__ = _LatePackage
+        sys.modules[name] = package
+        parent, _, own = name.rpartition(".")
+        setattr(import_module(parent), own, package)
+    yield
 
 
 with _in_place_of("pydantic", None), _in_place_of("asyncio", sys.modules.get("asyncio") or _Late("asyncio")):
     from aws_lambda_powertools.utilities.batch import BatchProcessor, EventType, process_partial_response
 
-with _in_place_of(_IDEMPOTENCY, _bare(_IDEMPOTENCY)):
+with _late(_IDEMPOTENCY):
     from aws_lambda_powertools.utilities.idempotency.base import IdempotencyHandler
     from aws_lambda_powertools.utilities.idempotency.config import IdempotencyConfig
     from aws_lambda_powertools.utilities.idempotency.exceptions import (
@@ -72,6 +99,7 @@ with _in_place_of(_IDEMPOTENCY, _bare(_IDEMPOTENCY)):
     from aws_lambda_powertools.utilities.idempotency.persistence.datarecord import DataRecord
 
 __all__ = [
+    "AmazonCloudWatchEMFProvider",
     "BasePersistenceLayer",
     "BatchProcessor",
     "DataRecord",
@@ -82,6 +110,5 @@ __all__ = [
     "IdempotencyPersistenceLayerError",
     "LambdaPowertoolsFormatter",
     "MetricUnit",
-    "Metrics",
     "process_partial_response",
 ]

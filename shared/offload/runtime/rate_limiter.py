@@ -1,52 +1,80 @@
-"""Waiting for a slot of the rate limit; see `core/flow/rate_limit.py`."""
+"""Taking a slot of the rate limit, or a place in its line; see `core/flow/rate_limit.py`."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple, cast
 
 from offload.core.errors import Unavailable
-from offload.core.flow.rate_limit import note_slot, slot_taken, take_free_slot, take_next_slot
-from offload.core.jobs.claiming import EARLY_MS, can_start
+from offload.core.flow.rate_limit import (
+    HORIZON_MS,
+    LEAD_MS,
+    Late,
+    Slot,
+    next_step,
+    note_place,
+    place_of,
+    slot_of,
+)
 from offload.core.writes import MOST_CONFLICTS, Conflict
 
 if TYPE_CHECKING:
+    import random
+
     from offload.core.flow.rate_limit import RateLimit
     from offload.core.jobs.claiming import ClaimRequest
     from offload.core.ports import JobStore
+    from offload.core.records import JobRecord, RateRecord
 
 
-def slot_to_wait_for(request: ClaimRequest, limit: RateLimit, store: JobStore) -> int | None:
-    """Return when a job may start, in epoch milliseconds, and reserve that slot; None when it may start now.
+class ComeBack(NamedTuple):
+    """The message is to come back at epoch milliseconds `at`."""
 
-    A job that would not start anyway (it runs, it has ended, its backoff is not over) reserves nothing: the claim that
-    follows deals with it.
+    at: int
+
+
+def take_slot(
+    request: ClaimRequest,
+    record: JobRecord | None,
+    limit: RateLimit,
+    store: JobStore,
+    *,
+    spare_ms: float,
+    rng: random.Random,
+) -> int | ComeBack:
+    """Take a slot for a job that may be claimed, or a place in the line.
+
+    Args:
+        request: The claim that is to follow.
+        record: The job's record as it was read.
+        limit: The task's limit.
+        store: Job table.
+        spare_ms: What the invocation can spare for sleep.
+        rng: Spreads those that come back late.
+
+    Returns:
+        The slot in epoch milliseconds, at most `HORIZON_MS` from now: the job may start then, not before.
     """
     delivery, now = request.delivery, request.now
-    record = store.get(delivery.job_id)
-    if not can_start(record, request):
-        return None
-    reserved = record.get("start_slot_at") if record is not None else None
-    slot = _reserve(delivery.task, limit, store, now) if reserved is None else int(reserved)
-    if slot <= now + EARLY_MS:
-        return None
-    if reserved is None:
-        try:
-            store.apply(note_slot(delivery, record, slot, now))
-        except Conflict:
-            return None  # the record has changed meanwhile: the claim will see it
-    return slot
-
-
-def _reserve(task: str, limit: RateLimit, store: JobStore, now: int) -> int:
+    place = record.get("place_at") if record is not None else None
+    if place is not None and now < place - LEAD_MS:
+        return ComeBack(place - LEAD_MS)
+    item = cast("RateRecord | None", store.get(f"rate#{delivery.task}"))
+    horizon = int(min(max(spare_ms, 0), HORIZON_MS))
     for _ in range(MOST_CONFLICTS):
+        step = next_step(item, delivery.task, limit, now, place=place, horizon_ms=horizon, rng=rng)
+        if isinstance(step, Late):
+            return ComeBack(step.until)
         try:
-            store.apply(take_free_slot(task, limit, now))
-        except Conflict:
-            pass
-        else:
-            return now
+            item = store.apply(step.write)
+        except Conflict as conflict:
+            item = conflict.item
+            continue
+        if isinstance(step, Slot):
+            return slot_of(item, limit)
+        given = place_of(item, limit)
         try:
-            return slot_taken(store.apply(take_next_slot(task, limit)), limit)
+            store.apply(note_place(delivery, record, given, now))
         except Conflict:
-            continue  # the item was deleted between the two writes
-    raise Unavailable(f"no slot could be reserved for task {task!r}")
+            return ComeBack(now)  # the record has changed meanwhile: look at it again
+        return ComeBack(given - LEAD_MS)
+    raise Unavailable(f"no slot could be taken for task {delivery.task!r}: its rate limit's item keeps changing")

@@ -5,7 +5,8 @@ from __future__ import annotations
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
-from offload.core.jobs.claiming import AFTER_LEASE_MS, note_replacement
+from offload.core.errors import IdTaken, UnknownTask
+from offload.core.jobs.claiming import AFTER_LEASE_MS, is_own, note_replacement
 from offload.core.jobs.ending import end_rejected
 from offload.core.jobs.state import State
 from offload.core.workflows.follow_ups import with_follow_up
@@ -23,7 +24,11 @@ if TYPE_CHECKING:
 
 
 class Rejections:
-    """Rejects the messages of one task."""
+    """Rejects the messages of one task.
+
+    A message may name a job id that belongs to another task. That task's job stays as it is, and the message's failure
+    is recorded under an id of its own (`Delivery.apart`).
+    """
 
     def __init__(self, settings: Settings, store: JobStore, clock: Clock) -> None:
         """Keep what it needs."""
@@ -32,15 +37,30 @@ class Rejections:
     def reject_broken(self, delivery: Delivery, error: OffloadError) -> HasFailed:
         """Record that a message breaks the contract; a job of the same id that has started stays as it is.
 
-        The message itself stays as it is, so that somebody can look at it in the dead-letter queue.
+        The message itself stays as it is, so that somebody can look at it in the dead-letter queue. A message for
+        another task takes no job id: sent again to the right queue, it is to run under this id. The id of a copy may be
+        that of the message itself, which then has failed under it before.
 
         Raises:
             Unavailable: The table did not answer.
         """
+        if isinstance(error, UnknownTask) and delivery.job_id not in delivery.message_ids:
+            delivery = delivery.apart()
         try:
             return self._fail(delivery, error, readable=False)
         except Conflict as conflict:
-            return self._known_failure(conflict.item, delivery)
+            record: JobRecord | None = conflict.item
+        if record is not None and not is_own(record, delivery):
+            return self._fail_apart(delivery, error)
+        return self._known_failure(record, delivery)
+
+    def reject_taken(self, delivery: Delivery, owner: str) -> HasFailed:
+        """Record that a message names a job id that belongs to the task `owner`.
+
+        Raises:
+            Unavailable: The table did not answer.
+        """
+        return self._fail_apart(delivery, IdTaken(delivery.job_id, owner))
 
     def reject_misfit(self, delivery: Delivery, error: OffloadError) -> HasEnded | HasFailed | NotNow:
         """Record that a payload does not fit its task, unless the job has ended or runs.
@@ -53,6 +73,8 @@ class Rejections:
         except Conflict as conflict:
             known: JobRecord | None = conflict.item
         record: JobRecord = known or {}
+        if known is not None and not is_own(known, delivery):
+            return self.reject_taken(delivery, known["task"])
         state = State(record.get("state", State.FAILED))
         if state is State.RUNNING:
             now = self.clock.now()
@@ -66,6 +88,13 @@ class Rejections:
         write = end_rejected(delivery, explained, self.clock.now(), readable=readable)
         record = self.store.apply(with_follow_up(write, self.settings.follow_ups))
         return HasFailed(record, explained, must_name_job=False)
+
+    def _fail_apart(self, delivery: Delivery, error: OffloadError) -> HasFailed:
+        apart = delivery.apart()
+        try:
+            return self._fail(apart, error, readable=False)
+        except Conflict as conflict:  # it was received before
+            return self._known_failure(conflict.item, apart)
 
     def _known_failure(self, record: JobRecord | None, delivery: Delivery) -> HasFailed:
         """Return the failure that is recorded already, or none when the record belongs to another message."""

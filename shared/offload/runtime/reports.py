@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING
 from offload.core.hooks import RunReport, call_hooks
 from offload.core.jobs.state import State
 from offload.core.tasks import context
-from offload.runtime.outcomes import HasEnded, HasFailed, Replaced, RunEnded, RunOvertaken, RunRetries
+from offload.runtime.failures import type_name
+from offload.runtime.outcomes import HasEnded, HasFailed, RunEnded, RunOvertaken, RunRetries
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -44,25 +45,23 @@ class Reports:
         """Report that a batch is done."""
         call_hooks("invocation_ended", first=self._hooks)
 
-    def job_came_out(self, outcome: NotClaimed | Replaced | EndOutcome, delivery: Delivery) -> None:
+    def job_came_out(self, outcome: NotClaimed | EndOutcome, delivery: Delivery) -> None:
         """Report what became of a job that was not run; `run_ended` reports runs."""
         known = {"job_id": delivery.job_id, "message_id": delivery.message_id}
         match outcome:
             case HasEnded(record, recorded_now=True):
                 _log.info("job ended without a run", extra={**known, "state": record["state"]})
-                self._ended_without_run(delivery, State(record["state"]), None)
+                self._ended_without_run(record, State(record["state"]), None)
             case HasEnded(record):
                 _log.info("duplicate message of an ended job dropped", extra={**known, "state": record.get("state")})
-            case HasFailed(error=error) if error is not None:
+            case HasFailed(record, error) if error is not None:
                 _log.warning("job failed without a run", extra={**known, "error_type": error["type"]})
-                self._ended_without_run(delivery, State.FAILED, error)
+                self._ended_without_run(record, State.FAILED, error)
             case RunOvertaken():
                 _log.info("run overtaken by another worker", extra=known)
-            case Replaced():
-                _log.info("few receives were left: message replaced before its run", extra=known)
 
-    def _ended_without_run(self, delivery: Delivery, state: State, error: ErrorRecord | None) -> None:
-        call_hooks("ended_without_run", self._task, delivery.job_id, state, error, first=self._hooks)
+    def _ended_without_run(self, record: JobRecord, state: State, error: ErrorRecord | None) -> None:
+        call_hooks("ended_without_run", self._task, record["id"], state, error, first=self._hooks)
 
     def run_ended(self, delivery: Delivery, record: JobRecord, run: Run, outcome: EndOutcome | None) -> None:
         """Report how a run ended; without an outcome, its end could not be recorded."""
@@ -77,7 +76,7 @@ class Reports:
         if state in (State.SUCCEEDED, State.CANCELLED):
             _log.info("job ended", extra={**known, "state": state.value})
         elif state is not None:
-            error_type = type(run.error).__name__
+            error_type = "" if run.error is None else type_name(run.error)
             _log.warning("job attempt failed", extra={**known, "state": state.value, "error_type": error_type})
         latency = max(0, record["started_at"] - delivery.sent_at) if attempt == 1 else None
         token = context.enter(run.job)

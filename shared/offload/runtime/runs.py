@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+import contextvars
 from typing import TYPE_CHECKING, Any
 
 from offload.core.errors import Refused, Unavailable
 from offload.core.hooks import call_hooks
+from offload.core.retention import result_folder
 from offload.core.tasks import context
-from offload.runtime.limits import Usage, run_async, soft_limit
+from offload.runtime.limits import SoftLimit, as_recorded
 from offload.runtime.outcomes import Run
 from offload.runtime.running_job import RunningJob
+from offload.runtime.usage import Usage
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
-    from contextlib import AbstractContextManager
+    from collections.abc import Iterable
 
     from offload.core.clock import Clock
     from offload.core.hooks import Hooks
@@ -46,7 +48,7 @@ class Runs:
         blobs: Blobs,
         clock: Clock,
         hooks: Iterable[Hooks],
-        limit: Callable[[float], AbstractContextManager[Any]] = soft_limit,
+        limit: type[SoftLimit] = SoftLimit,
     ) -> None:
         """Keep what it needs."""
         self.task, self.store, self.blobs, self.clock, self.hooks, self.limit = task, store, blobs, clock, hooks, limit
@@ -66,35 +68,39 @@ class Runs:
             call_hooks("before_run", job, first=self.hooks)
             usage = Usage()
             try:
-                value = self._call(arguments, job.remaining)  # less than `soft` by what the hooks took
-                result = self._result(value, delivery, invocation)
+                # What the hooks took is gone from both limits.
+                limit = self.limit(job.remaining, job.remaining + hard - soft)
+                # A copy, as every event loop takes one: what the function sets is not there in the next job.
+                text = contextvars.copy_context().run(self._call, arguments, limit)
+                result = self._result(text, delivery, invocation)
             except BaseException as raised:  # noqa: BLE001 - `SystemExit` and its like fail the job, not the worker
-                error = raised
+                error = as_recorded(raised)
             used = usage.measure()
         finally:
             context.leave(token)
         return Run(job, result, error, used)
 
-    def _call(self, arguments: dict[str, Any], soft: float) -> Any:
-        if self.task.is_async:
-            return run_async(lambda: self.task.function(**arguments), soft)
-        with self.limit(soft):
-            return self.task.function(**arguments)
+    def _call(self, arguments: dict[str, Any], limit: SoftLimit) -> str:
+        """Call the function and return its result as JSON text; both may call the task's code, so both are limited."""
+        function, write = self.task.function, self.task.signature.write_result
+        if not self.task.is_async:
+            return limit.call(lambda: function(**arguments), write)
+        from offload.runtime.event_loop import run_in_event_loop  # only async tasks pay for asyncio
 
-    def _result(self, value: Any, delivery: Delivery, invocation: Invocation) -> dict[str, Any]:
+        return run_in_event_loop(lambda: function(**arguments), limit, write)
+
+    def _result(self, text: str, delivery: Delivery, invocation: Invocation) -> dict[str, Any]:
         """Return a result as the record keeps it; a large one is stored in the bucket now.
 
         Raises:
             Refused: The bucket does not take it. Like every error of a run, it fails the attempt.
             Unavailable: The bucket did not answer while there was time; the same.
         """
-        text = self.task.signature.write_result(value)
         raw = text.encode()
         if len(raw) <= INLINE_RESULT:
             return {} if text == "null" else {"result": text}
-        days = -(-int(self.task.settings.result_life) // 86_400)
         # The lease in the key keeps an overtaken worker from replacing the winner's result.
-        key = f"results/{days}d/{self.task.name}/{delivery.job_id}/{delivery.lease}.json"
+        key = f"{result_folder(self.task.name, self.task.settings.result_life)}{delivery.job_id}/{delivery.lease}.json"
         try:
             return {"result_ref": invocation.repeat_until_answered(lambda: self.blobs.put(key, raw))}
         except (Refused, Unavailable) as error:

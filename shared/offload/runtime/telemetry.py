@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from offload.core.hooks import Hooks
 from offload.core.jobs.state import State
 from offload.runtime.logs import LIBRARY, write_json
-from offload.runtime.powertools import Metrics, MetricUnit
+from offload.runtime.powertools import AmazonCloudWatchEMFProvider, MetricUnit
 
 if TYPE_CHECKING:
     from offload.core.hooks import RunReport
@@ -31,7 +31,8 @@ class Telemetry(Hooks):
         library = logging.getLogger(LIBRARY)
         write_json(library, task)
         library.propagate = False  # or Lambda's own handler would write each line again
-        self._metrics = Metrics(service=task, namespace=namespace)
+        # `Metrics` would share its metrics and dimensions with every `Metrics` of the task.
+        self._metrics = AmazonCloudWatchEMFProvider(service=task, namespace=namespace)
 
     def after_run(self, job: CurrentJob, report: RunReport) -> None:  # noqa: ARG002 - the hook's signature
         """Count the run by the state that was recorded, and measure it."""
@@ -50,7 +51,7 @@ class Telemetry(Hooks):
 
     def invocation_ended(self) -> None:
         """Write the metrics of the invocation, one line."""
-        if self._metrics.provider.metric_set:
+        if self._metrics.metric_set:
             self._metrics.flush_metrics()
 
     def _count(self, name: str) -> None:

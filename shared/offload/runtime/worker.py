@@ -8,6 +8,7 @@ acknowledges the message or returns it. How each step can come out is listed in 
 from __future__ import annotations
 
 import logging
+from functools import partial
 from typing import TYPE_CHECKING, Any, assert_never
 
 from offload.core.errors import MessageError, PayloadError, Refused, Unavailable, UnknownTask
@@ -15,16 +16,20 @@ from offload.core.jobs import ending
 from offload.core.jobs.state import State
 from offload.core.messages.delivery import Delivery
 from offload.core.messages.message import Message, job_id_for
+from offload.core.redaction import learning_secrets
+from offload.core.tasks import context
 from offload.core.writes import Conflict
 from offload.runtime.batch import process_batch
 from offload.runtime.claims import Claims
+from offload.runtime.copies import Copies
 from offload.runtime.follow_ups import FollowUps
 from offload.runtime.idempotency import ClaimRunEnd
 from offload.runtime.invocation import Invocation
-from offload.runtime.limits import soft_limit
+from offload.runtime.limits import SoftLimit
 from offload.runtime.message_returns import MessageReturns, log_service_error
 from offload.runtime.outcomes import (
     Acknowledge,
+    BatchAnswer,
     BatchPass,
     Disposition,
     HasEnded,
@@ -33,7 +38,6 @@ from offload.runtime.outcomes import (
     NotNow,
     Postponed,
     Ready,
-    Replaced,
     ReturnToQueue,
     RunEnded,
     RunOvertaken,
@@ -43,21 +47,21 @@ from offload.runtime.outcomes import (
 )
 from offload.runtime.payloads import read_payload
 from offload.runtime.rejections import Rejections
+from offload.runtime.replacements import Replacements
 from offload.runtime.reports import Reports
 from offload.runtime.run_ends import RunEnds
 from offload.runtime.runs import Runs
 
 if TYPE_CHECKING:
     import random
-    from collections.abc import Callable, Sequence
-    from contextlib import AbstractContextManager
+    from collections.abc import Sequence
 
     from offload.core.clock import Clock
     from offload.core.hooks import Hooks
-    from offload.core.ports import Blobs, JobStore, Queues, ReceivedMessage
-    from offload.core.records import JobRecord, MessageLocation
+    from offload.core.ports import Blobs, JobStore, Queues, ReceivedMessage, Timers
+    from offload.core.records import JobRecord
     from offload.core.tasks.task import AnyTask
-    from offload.runtime.outcomes import BatchAnswer, EndOutcome, NotClaimed, Run
+    from offload.runtime.outcomes import EndOutcome, NotClaimed, Run
 
 _log = logging.getLogger(__name__)
 
@@ -70,13 +74,13 @@ class Worker:
         store: Job table.
         queues: Queues.
         blobs: Large payloads and results.
+        timers: One-time schedules, for waits of more than 15 minutes.
         clock: Time.
         rng: Jitter and lease tokens.
-        max_receives: The queues' `maxReceiveCount`.
         hooks: Hooks of this worker alone, called before the registered ones.
     """
 
-    limit: Callable[[float], AbstractContextManager[Any]] = staticmethod(soft_limit)
+    limit: type[SoftLimit] = SoftLimit
     """What raises `SoftTimeLimitExceeded` in a run; a simulation has other clocks."""
 
     def __init__(
@@ -86,9 +90,9 @@ class Worker:
         store: JobStore,
         queues: Queues,
         blobs: Blobs,
+        timers: Timers,
         clock: Clock,
         rng: random.Random,
-        max_receives: int,
         hooks: Sequence[Hooks] = (),
     ) -> None:
         """Keep the ports; nothing is requested before the first invocation."""
@@ -98,10 +102,13 @@ class Worker:
         self._runs = Runs(task, store, blobs, clock, hooks, self.limit)
         self._run_ends = RunEnds(task.settings, store, clock)
         self._rejections = Rejections(task.settings, store, clock)
-        self._follow_ups = FollowUps(store)
-        self._returns = MessageReturns(queues, clock, rng, max_receives)
+        self._follow_ups = FollowUps(store, blobs, clock)
+        copies = Copies(task.name, queues, timers, blobs, clock)
+        self._returns = MessageReturns(queues, copies, clock, rng, soft_limit=task.settings.soft_limit)
+        self._replacements = Replacements(task, self._claims, self._returns, clock, self.report_defect)
         self._reports = Reports(task.name, hooks)
-        self._reports.process_started()
+        with context.worker():
+            self._reports.process_started()
 
     def __call__(self, event: dict[str, Any], lambda_context: Any) -> dict[str, Any]:
         """Handle one batch and report the messages that are not done.
@@ -110,15 +117,22 @@ class Worker:
             The partial batch response: `{"batchItemFailures": [{"itemIdentifier": message_id}, ...]}`.
         """
         invocation = Invocation(lambda_context, clock=self._clock, rng=self._rng)
-        try:
-            return process_batch(
-                event,
-                lambda_context,
-                lambda received, batch_pass: self._handle(received, invocation, batch_pass),
-                self.report_defect,
-            )
-        finally:
-            self._reports.invocation_ended()
+        with context.worker():
+            try:
+                # 0. Replace: before anything runs, copies replace the messages that a dying worker would use up.
+                replaced = self._replacements.replace(event, partial(self._decode, invocation=invocation), invocation)
+                return process_batch(
+                    event,
+                    lambda_context,
+                    lambda received, batch_pass: (
+                        BatchAnswer.DONE
+                        if received.message_id in replaced
+                        else self._handle(received, invocation, batch_pass)
+                    ),
+                    self.report_defect,
+                )
+            finally:
+                self._reports.invocation_ended()
 
     def _handle(
         self, received: ReceivedMessage, invocation: Invocation, batch_pass: BatchPass
@@ -129,7 +143,7 @@ class Worker:
         except (Unavailable, Refused) as error:
             log_service_error(error, job_id_for(received), received.message_id)
             disposition = self._returns.after_service_error(received, error)
-        return self._returns.carry_out(disposition, received)
+        return self._returns.carry_out(disposition, received, invocation)
 
     def report_defect(self, defect: Exception, message_id: str) -> None:
         """Log a defect of this library; the message comes back by itself."""
@@ -149,7 +163,7 @@ class Worker:
 
         # 2. Check whatever can be checked before an attempt is charged.
         try:
-            checked = self._check(delivery, received, invocation)
+            checked = self._check(delivery, invocation)
         except (Unavailable, Refused):
             self._release_unanswered(delivery, batch_pass)
             raise
@@ -161,7 +175,7 @@ class Worker:
         steps = ClaimRunEnd(
             claim=lambda: self._claims.claim(delivery, invocation, batch_pass),
             run=lambda record: self._runs.run(delivery, record, checked.arguments, invocation),
-            end=lambda record, run: self._record_end(delivery, record, run, invocation, received),
+            end=lambda record, run: self._record_end(delivery, record, run, invocation),
         )
         outcome = steps.take(delivery.job_id, invocation.context)
 
@@ -195,9 +209,7 @@ class Worker:
         if batch_pass is not BatchPass.FIRST:
             self._claims.release(delivery)
 
-    def _check(
-        self, delivery: Delivery, received: ReceivedMessage, invocation: Invocation
-    ) -> Ready | HasEnded | HasFailed | NotNow | Replaced:
+    def _check(self, delivery: Delivery, invocation: Invocation) -> Ready | HasEnded | HasFailed | NotNow:
         """Tell whether anything speaks against a run now."""
         expired = self._end_if_expired(delivery)
         if expired is not None:
@@ -205,10 +217,12 @@ class Worker:
         if not invocation.has_time_for(self._task.settings.soft_limit):
             return NotNow(self._clock.now(), "not enough time left in this invocation")
         try:
-            arguments = self._task.signature.read(read_payload(delivery.message, self._blobs))
+            payload = read_payload(delivery, self._blobs, self._clock.now())
+            with learning_secrets():
+                arguments = self._task.signature.read(payload)
         except PayloadError as misfit:
             return self._rejections.reject_misfit(delivery, misfit)
-        return Replaced() if self._replace_before_run(delivery, received) else Ready(arguments)
+        return Ready(arguments)
 
     def _end_if_expired(self, delivery: Delivery) -> HasEnded | None:
         """End a job whose time was over before it started; None when it has time, or has started before."""
@@ -221,68 +235,46 @@ class Worker:
             return None  # it has started before, or ended: the claim decides
         return HasEnded(record, recorded_now=True)
 
-    def _replace_before_run(self, delivery: Delivery, received: ReceivedMessage) -> bool:
-        """Replace a message by a copy when its job would start a run in the message's last receives."""
-        if not self._returns.is_near_last_receive(received):
-            return False
-        try:
-            starts = self._claims.would_start(delivery)
-        except (Unavailable, Refused) as error:
-            log_service_error(error, delivery.job_id, delivery.message_id)
-            return False
-        return starts and self._returns.replace(received)
-
-    def _record_end(
-        self, delivery: Delivery, record: JobRecord, run: Run, invocation: Invocation, received: ReceivedMessage
-    ) -> EndOutcome:
+    def _record_end(self, delivery: Delivery, record: JobRecord, run: Run, invocation: Invocation) -> EndOutcome:
         """Record the end of a run, and tell the hooks, whether that succeeds or not."""
-        message: MessageLocation = {"queue": received.queue, "receipt": received.receipt}
         try:
-            outcome = self._run_ends.write_end(delivery, record, run, invocation, message)
+            outcome = self._run_ends.write_end(delivery, record, run, invocation)
         except Exception:
             self._reports.run_ended(delivery, record, run, None)
             raise
         self._reports.run_ended(delivery, record, run, outcome)
         return outcome
 
-    def _after(
-        self, outcome: NotClaimed | Replaced | EndOutcome, delivery: Delivery, received: ReceivedMessage
-    ) -> Disposition:
+    def _after(self, outcome: NotClaimed | EndOutcome, delivery: Delivery, received: ReceivedMessage) -> Disposition:
         """Decide what becomes of a message whose job came out like this, and enqueue what follows the job's end."""
         self._reports.job_came_out(outcome, delivery)
         match outcome:
             case Postponed():
                 return outcome
             case NotNow(until, why):
-                return ReturnToQueue((until - self._clock.now()) / 1000, why)
+                return ReturnToQueue(until, why)
             case RunRetries(due):
-                return ReturnToQueue((due - self._clock.now()) / 1000, "its next attempt is due then")
+                return ReturnToQueue(due, "its next attempt is due then")
             case RunOvertaken():
                 # The other worker received this message or a copy of it. When this message is received again, the job
                 # has ended, and the message is dropped.
                 return LeaveHidden()
-            case Replaced():
-                return Acknowledge()
             case HasFailed(record, _, must_name_job):
-                return self._let_go(record, delivery, received, must_name_job=must_name_job)
+                self._enqueue_follow_up(delivery, record, received)
+                return ToDeadLetterQueue(must_name_job)
             case RunEnded(State.FAILED, record):
-                return self._let_go(record, delivery, received, must_name_job=True)
+                self._enqueue_follow_up(delivery, record, received)
+                return ToDeadLetterQueue(must_name_job=True)
             case RunEnded(_, record) | HasEnded(record):
-                self._follow_ups.enqueue(delivery, record)
+                self._enqueue_follow_up(delivery, record, received)
                 return Acknowledge()
         assert_never(outcome)
 
-    def _let_go(
-        self, record: JobRecord, delivery: Delivery, received: ReceivedMessage, *, must_name_job: bool
-    ) -> Disposition:
-        """Let a failed message go to the dead-letter queue, once what follows its job's end is enqueued.
+    def _enqueue_follow_up(self, delivery: Delivery, record: JobRecord, received: ReceivedMessage) -> None:
+        """Enqueue what follows a job's end; while that does not succeed, the message waits.
 
-        While the follow-up cannot be enqueued the message waits, but it is never replaced: after its last receive it
-        goes to the dead-letter queue all the same.
+        Raises:
+            Unavailable: As in `FollowUps.enqueue`.
+            Refused: The same.
         """
-        try:
-            self._follow_ups.enqueue(delivery, record)
-        except (Unavailable, Refused) as error:
-            log_service_error(error, delivery.job_id, delivery.message_id)
-            return self._returns.after_service_error(received, error)._replace(may_be_replaced=False)
-        return ToDeadLetterQueue(must_name_job)
+        self._follow_ups.enqueue(delivery, record, may_wait=self._returns.has_another_receive(received))

@@ -4,10 +4,12 @@ This package is a pytest plugin with the fixtures `pipeline` and `eager`. Outsid
 """
 
 from offload.operate.dead_letters import DeadLetter
+from offload.testing.dead_letters import DeadLettered
 from offload.testing.eager import Eager
 from offload.testing.faults import Faults
-from offload.testing.pipeline import DeadLettered, Pipeline
+from offload.testing.pipeline import Pipeline
+from offload.testing.pipeline_client import WaitsForEver
 from offload.testing.processes import Killed
 from offload.testing.run_recorder import RunStart
 
-__all__ = ["DeadLetter", "DeadLettered", "Eager", "Faults", "Killed", "Pipeline", "RunStart"]
+__all__ = ["DeadLetter", "DeadLettered", "Eager", "Faults", "Killed", "Pipeline", "RunStart", "WaitsForEver"]

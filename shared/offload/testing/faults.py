@@ -6,7 +6,8 @@ import random
 from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING, Any
 
-from offload.core.errors import DefinitionError, Unavailable
+from offload.core.errors import DefinitionError, Refused, Unavailable
+from offload.testing.lifetimes import LATE_DELETION
 from offload.testing.processes import Killed
 
 if TYPE_CHECKING:
@@ -23,6 +24,18 @@ _LONGEST_DELAY = 90
 
 _LONGEST_FREEZE = 4_000
 """Seconds that a process stands still, at most."""
+
+_LONGEST_HANG = 30
+"""Seconds that a request hangs, at most: then a client gives up."""
+
+_SPARED_MS = 1_500
+"""Milliseconds that a worker has left when it gives up a request that hangs."""
+
+_LONGEST_REFUSAL = 600
+"""Seconds during which a service refuses its requests, at most."""
+
+_NEVER_REFUSED = ("receive", "delete", "change_visibility")
+"""Requests that are not refused: docs/guarantees.md assumes that SQS can hide what it delivers."""
 
 _NO_PROBABILITIES = ("seed", "crash_at", "deaths")
 
@@ -46,6 +59,10 @@ class Faults:
             before it. None for no such crash.
         timeout: A run takes until the Lambda timeout, and its process is killed.
         freeze: A process stands still, often for longer than its lease, and then continues.
+        slow: A request hangs for up to 30 s, at most until the client gives up: before it is carried out or after.
+            Then its answer comes, or does not.
+        refused: A service refuses its requests for up to 10 minutes, as for permissions that are missing or credentials
+            that have expired. What SQS has delivered, it still hides and deletes.
         response: The answer to an invocation is lost, so its whole batch is delivered again.
         interleave: Before a request, other processes run for up to 0.2 s.
         deaths: The largest number of crashes and timeouts in the pipeline; None for no limit. A job whose process dies
@@ -62,6 +79,8 @@ class Faults:
     crash_at: int | None = None
     timeout: float = 0.01
     freeze: float = 0.005
+    slow: float = 0.005
+    refused: float = 0.0005
     response: float = 0.02
     interleave: float = 0.3
     deaths: int | None = 2
@@ -98,6 +117,7 @@ class FaultInjector:
         self.happened = 0
         self._clock, self._add_to_trace = clock, add_to_trace
         self._deaths_left = faults.deaths
+        self._refused_until: dict[str, int] = {}
 
     def draw(self, name: str, chance: float) -> bool:
         """Return True when a fault happens now, and add it to the trace."""
@@ -116,40 +136,86 @@ class FaultInjector:
             self._deaths_left -= 1
         return True
 
-    def before_request(self, process: Process) -> BaseException | None:
+    def before_request(self, process: Process, service: str, method: str) -> BaseException | float | None:
         """Make the faults that come before a request.
 
+        Args:
+            process: The process that makes the request.
+            service: Name of the service behind the port.
+            method: Name of the port's method.
+
         Returns:
-            The error that the process gets in place of the answer; None when the answer arrives.
+            The error that the process gets in place of the answer; or the seconds by which the answer comes late; None
+            when the answer arrives.
 
         Raises:
             Killed: The process dies before it makes the request.
-            Unavailable: The request is refused.
+            Unavailable: The request is refused, or given up.
+            Refused: The service refuses every request for a while.
         """
         faults = self.faults
         self.requests += 1
-        if faults.crash_at == self.requests:
+        if faults.crash_at == self.requests and not process.spared:
             self._add_to_trace("fault", "crash_at")
             self.happened += 1
             process.kill()
         if self.rng.random() < faults.interleave:
             self._clock.sleep(self.rng.uniform(0, _LONGEST_PAUSE))
             process.check()
-        if self.draw("freeze", faults.freeze):
+        if not process.spared and self.draw("freeze", faults.freeze):
             process.deadline = None  # a frozen process can outlive its timeout, because its own clock stands still
             self._clock.sleep(self.rng.uniform(1, _LONGEST_FREEZE))
             process.check()
-        if self.draw_death("crash", faults.crash):
+        if not process.spared and self.draw_death("crash", faults.crash):
             if self.toss_coin():
                 process.kill()
             return Killed()
+        if method not in _NEVER_REFUSED:
+            self._refuse(service)
         if self.draw("throttle", faults.throttle):
             raise Unavailable("throttled (an injected fault)")
+        late = self._hang(process)
+        if late is not None:
+            return late
         return Unavailable("no answer (an injected fault)") if self.draw("lost", faults.lost) else None
+
+    def _refuse(self, service: str) -> None:
+        """Refuse the request while the service refuses every request."""
+        now = self._clock.now()
+        if self.draw("refused", self.faults.refused):
+            self._refused_until[service] = now + round(self.rng.uniform(1, _LONGEST_REFUSAL) * 1000)
+        if now < self._refused_until.get(service, 0):
+            raise Refused(f"{service}: ExpiredToken (an injected fault)", lasting=False)
+
+    def _hang(self, process: Process) -> float | None:
+        """Let the request hang now; returns the seconds that it hangs after it was carried out, None for none.
+
+        Raises:
+            Unavailable: The client has given the request up before it was carried out.
+        """
+        if not self.draw("slow", self.faults.slow):
+            return None
+        seconds = self.rng.uniform(0.5, _LONGEST_HANG)
+        if self.toss_coin():
+            return seconds
+        if self.hangs(process, seconds) or self.toss_coin():
+            raise Unavailable("no answer in time (an injected fault)")
+        return None
+
+    def hangs(self, process: Process, seconds: float) -> bool:
+        """Let time pass while a request hangs; returns True when the client gives it up."""
+        left = float("inf") if process.deadline is None else process.deadline - self._clock.now() - _SPARED_MS
+        self._clock.sleep(max(0.0, min(seconds, left / 1000)))
+        process.check()
+        return seconds * 1000 > left
 
     def delay(self) -> float:
         """Return the seconds by which a message becomes visible too late."""
         return self.rng.uniform(1, _LONGEST_DELAY) if self.draw("delay", self.faults.delay) else 0.0
+
+    def deletion_delay(self) -> float:
+        """Return the seconds after which an expired record is deleted from the job table."""
+        return self.rng.uniform(0, LATE_DELETION)
 
     def toss_coin(self) -> bool:
         """Return True in half of the cases."""

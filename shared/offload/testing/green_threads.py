@@ -6,6 +6,7 @@ import sys
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any
 
+from offload.core.tasks import context
 from offload.memory.clock import VirtualClock
 from offload.testing.processes import current_process
 
@@ -69,7 +70,7 @@ class GreenThreads(VirtualClock):
             super().advance_to(moment)
             return
         self.call_at(moment, current.switch)
-        with _without_running_loop():
+        with without_running_loop(), context.set_aside():
             self._main.switch()
 
     def stop(self, error: type[BaseException]) -> None:
@@ -81,8 +82,11 @@ class GreenThreads(VirtualClock):
 
 
 @contextmanager
-def _without_running_loop() -> Iterator[None]:
-    """Hide the running event loop in the block, so that other green threads can run event loops of their own."""
+def without_running_loop() -> Iterator[None]:
+    """Hide the running event loop in the block, so that what runs there can run an event loop of its own.
+
+    Other green threads do that, and so do asynchronous tasks that an asynchronous test runs.
+    """
     asyncio = sys.modules.get("asyncio")
     loop = asyncio._get_running_loop() if asyncio else None  # noqa: SLF001 - asyncio documents it for event loops
     if asyncio is None or loop is None:

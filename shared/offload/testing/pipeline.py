@@ -3,47 +3,52 @@
 from __future__ import annotations
 
 import random
+from collections import deque
+from contextlib import ExitStack
 from functools import partial
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, Self, cast
 
-from offload.client import Client
 from offload.core.durations import Duration, seconds
 from offload.core.enqueueing import producer
+from offload.core.errors import UnknownTask, did_you_mean
 from offload.core.jobs.job import Job
-from offload.core.jobs.state import State
 from offload.core.manifest import DEFAULT_LANE, Manifest, dead_letter_name, queue_name
-from offload.core.messages.message import job_id_for
+from offload.core.messages.waiting import MAX_RECEIVES
 from offload.core.ports import OutgoingMessage
+from offload.core.retention import DAY, DEAD_LETTER_DAYS, QUEUE_DAYS
+from offload.core.tasks.follow_up_target import check_follow_ups
+from offload.core.tasks.manifest_entry import manifest_entry
 from offload.memory.blobs import MemoryBlobs
 from offload.memory.queues import MemoryQueues
 from offload.memory.table import MemoryTable
 from offload.memory.timers import MemoryTimers
-from offload.operate.dead_letters import DeadLetter
+from offload.operate.dead_letters import DeadLetter, read_dead_letter
+from offload.testing.dead_letters import check_unexpected
 from offload.testing.event_source import ACCOUNT, REGION, EventSourceMapping
 from offload.testing.faults import FaultInjector, Faults
 from offload.testing.green_threads import GreenThreads
+from offload.testing.interrupts import Interrupts
+from offload.testing.lifetimes import LATE_DELETION, days_kept
+from offload.testing.pipeline_client import PipelineClient
 from offload.testing.processes import Killed, current_process
 from offload.testing.run_recorder import RunRecorder
 from offload.testing.simulated_worker import SimulatedWorker
-from offload.testing.trace import TraceEntry
+from offload.testing.surroundings import surrounded, write_manifest
+from offload.testing.trace import MOST_EVENTS, TraceEntry
 from offload.testing.watched_port import WatchedPort
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from types import TracebackType
 
+    from offload.client import Client
     from offload.core.hooks import Hooks
     from offload.core.records import JobRecord
     from offload.core.tasks.task import AnyTask
-    from offload.memory.queues import StoredMessage
+    from offload.memory.queue import StoredMessage
     from offload.runtime.worker import Worker
 
-STACK = "test"
-_RETENTION = 14 * 86_400
-
-
-class DeadLettered(AssertionError):
-    """Messages came to a dead-letter queue, and the test did not expect them there."""
+STACK, BUCKET = "test", "memory"
 
 
 class Pipeline:
@@ -59,14 +64,14 @@ class Pipeline:
         store, queues, blobs, timers: The twins, each behind a `WatchedPort`, which records requests and can make them
             fail.
         runs: Every start of a task's function, in order.
-        trace: Every event, in order; `print(*pipeline.trace, sep="\n")`.
+        trace: The latest 10,000 events, in order; `print(*pipeline.trace, sep="\n")`.
         errors: The last exception of each job's runs, by job id.
         injector: Draws the random faults; None when nothing goes wrong.
         most_steps: Number of steps after which a pipeline counts as endless. A thousand jobs take 5,000 steps.
     """
 
     most_steps = 50_000
-    _client_type: type[Client] = Client
+    _client_type: type[PipelineClient] = PipelineClient
 
     def __init__(
         self,
@@ -86,19 +91,23 @@ class Pipeline:
         """
         self.clock = GreenThreads()
         self.rng = random.Random(f"pipeline {seed}")  # noqa: S311 - a simulation
-        self.trace: list[TraceEntry] = []
+        self.trace: deque[TraceEntry] = deque(maxlen=MOST_EVENTS)
         self._defects: list[Exception] = []
         self.injector = None if faults is None else FaultInjector(faults, self.clock, self._add_to_trace)
-        self._run_recorder = RunRecorder(self.clock, self.injector, self._add_to_trace)
+        self._interrupts = Interrupts()
+        self._run_recorder = RunRecorder(self.clock, self.injector, self._interrupts, self._add_to_trace)
         self.runs, self.errors = self._run_recorder.runs, self._run_recorder.errors
         self._queues = MemoryQueues(self.clock, self.rng)
+        self._table, self._bucket = MemoryTable(self.clock), MemoryBlobs(BUCKET, self.clock)
+        self._table.deletion_delay, self._bucket.days_kept = lambda: LATE_DELETION, days_kept
         if self.injector is not None:
             self._queues.extra_delay = self.injector.delay
-        self.store = self._watch(MemoryTable(self.clock))
+            self._table.deletion_delay = self.injector.deletion_delay
+        self.store = self._watch(self._table)
         self.queues = self._watch(self._queues)
-        self.blobs = self._watch(MemoryBlobs())
+        self.blobs = self._watch(self._bucket)
         self.timers = self._watch(MemoryTimers(self.clock, self._queues))
-        self.manifest = Manifest(STACK, ACCOUNT, REGION, "jobs", "bucket", {}, {"group": "g", "role": "r"})
+        self.manifest = Manifest(STACK, ACCOUNT, REGION, "jobs", BUCKET, {}, {"group": "g", "role": "r"})
         self.client = self._client()
         self.tasks: dict[str, AnyTask[Any, Any]] = {}
         self._recorded_tasks: dict[str, AnyTask[Any, Any]] = {}
@@ -106,6 +115,7 @@ class Pipeline:
         self._mappings: dict[str, EventSourceMapping] = {}
         self._may_dead_letter: set[str] = set()
         self._previous_producer: producer.Producer | None = None
+        self._surroundings, self._entered = ExitStack(), False
         self.deploy(*tasks)
 
     def _watch(self, twin: Any) -> WatchedPort:
@@ -125,18 +135,23 @@ class Pipeline:
         )
 
     def deploy(self, *tasks: AnyTask[Any, Any]) -> None:
-        """Deploy more tasks. A task replaces a deployed task of the same name; the messages in its queues stay."""
+        """Deploy more tasks. A task replaces a deployed task of the same name; the messages in its queues stay.
+
+        Raises:
+            DefinitionError: A follow-up among them does not take `job`.
+        """
+        known = {**self.tasks, **{task.name: task for task in tasks}}
+        check_follow_ups(known, known)
         for task in tasks:
             self.tasks[task.name] = task
-            self.manifest.tasks[task.name] = task.settings.for_producers()
+            self.manifest.tasks[task.name] = manifest_entry(task)
             self._recorded_tasks[task.name] = self._run_recorder.recorded(task)
             for lane in task.settings.priorities:
                 queue, dead = queue_name(STACK, task.name, lane), dead_letter_name(STACK, task.name, lane)
                 replaced = self._mappings.get(queue)
                 if replaced is None:
-                    self._queues.create(dead, retention=_RETENTION)
-                    receives = task.settings.max_receives
-                    self._queues.create(queue, dead_letter=dead, max_receives=receives, retention=_RETENTION)
+                    self._queues.create(dead, retention=DEAD_LETTER_DAYS * DAY)
+                    self._queues.create(queue, dead_letter=dead, max_receives=MAX_RECEIVES, retention=QUEUE_DAYS * DAY)
                 mapping = EventSourceMapping(
                     queue,
                     task,
@@ -148,6 +163,8 @@ class Pipeline:
                 )
                 mapping.invocations = replaced.invocations if replaced else 0
                 self._mappings[queue] = mapping
+        if self._entered:
+            write_manifest(self.manifest)
 
     def worker(self, task: str | None = None) -> Worker:
         """Return the worker of a new sandbox; Lambda calls it with an event and a context."""
@@ -157,9 +174,9 @@ class Pipeline:
             store=self.store,
             queues=self.queues,
             blobs=self.blobs,
+            timers=self.timers,
             clock=self.clock,
             rng=self.rng,
-            max_receives=recorded.settings.max_receives,
             hooks=self._hooks(recorded.name),
             defects=self._defects,
         )
@@ -167,6 +184,8 @@ class Pipeline:
     def __enter__(self) -> Self:
         """Let `.delay()` enqueue to this pipeline."""
         self._previous_producer = producer.use(self.client)
+        self._surroundings.enter_context(surrounded(self.manifest, self._bucket))
+        self._entered = True
         return self
 
     def __exit__(
@@ -186,6 +205,8 @@ class Pipeline:
     def close(self) -> None:
         """End every process, and restore the client that was used before."""
         self.clock.stop(Killed)
+        self._surroundings.close()
+        self._entered = False
         producer.use(self._previous_producer)
 
     # Time
@@ -215,13 +236,16 @@ class Pipeline:
         self._run_until(None)
 
     def _run_until(self, until: int | None) -> None:
-        for _ in range(self.most_steps):
-            moment = self._step()
-            if moment is None or (until is not None and moment > until):
-                break
-            self.clock.advance_to(moment)
-        else:
-            raise AssertionError(f"the pipeline does not come to rest: {len(self.waiting())} messages in its queues")
+        with self._interrupts.watched():
+            for _ in range(self.most_steps):
+                moment = self._step()
+                self._interrupts.check()
+                if moment is None or (until is not None and moment > until):
+                    break
+                self.clock.advance_to(moment)
+            else:
+                waiting = len(self.waiting())
+                raise AssertionError(f"the pipeline does not come to rest: {waiting} messages in its queues")
         if self._defects:
             raise AssertionError("the worker itself failed on a message") from self._defects[0]
 
@@ -272,7 +296,16 @@ class Pipeline:
         process.kill()
 
     def expect_dead_letters(self, *tasks: str) -> None:
-        """Allow dead letters of some tasks, or of all tasks when none is named."""
+        """Allow dead letters of some tasks, or of all tasks when none is named.
+
+        Raises:
+            UnknownTask: A task of such a name is not deployed here.
+        """
+        for name in tasks:
+            if name not in self.tasks:
+                known = ", ".join(sorted(self.tasks)) or "none"
+                hint = did_you_mean(name, self.tasks)
+                raise UnknownTask(f"expect_dead_letters({name!r}): no such task is deployed{hint}; there are {known}")
         self._may_dead_letter |= set(tasks or self.tasks)
 
     def check_dead_letters(self) -> None:
@@ -282,15 +315,10 @@ class Pipeline:
             DeadLettered: There are unexpected dead letters. The message names each job and its error.
         """
         __tracebackhide__ = True
-        found = [
-            dead_letter
-            for dead_letter in self.dead_letters()
-            if dead_letter.task not in self._may_dead_letter and not _ended_well(dead_letter)
-        ]
-        if found:
-            lines = [f"  {dead_letter.task}: {_reason(dead_letter)}" for dead_letter in found]
-            hint = f"{len(found)} unexpected dead letters; a test that expects them calls expect_dead_letters()"
-            raise DeadLettered("\n".join([hint, *lines]))
+        check_unexpected(letter for letter in self.dead_letters() if self._is_unexpected(letter))
+
+    def _is_unexpected(self, dead_letter: DeadLetter) -> bool:
+        return dead_letter.task not in self._may_dead_letter
 
     # State that a test can look at
 
@@ -306,12 +334,11 @@ class Pipeline:
 
     def record(self, job_id: str) -> JobRecord | None:
         """Return a job's record as it is stored; None when there is no record."""
-        return next((item for item in self._items() if item["id"] == job_id), None)
+        return cast("JobRecord | None", self._table.item(job_id))
 
     def _items(self) -> list[JobRecord]:
         """Return all items of the job table; the items of idempotency keys and rate limits have no `state`."""
-        items: list[JobRecord] = self.store.port.items()
-        return items
+        return cast("list[JobRecord]", self._table.items())
 
     def states(self, job_id: str) -> list[str]:
         """Return the job's history as states with their attempts, such as `RUNNING/1`."""
@@ -322,11 +349,7 @@ class Pipeline:
         found: list[DeadLetter] = []
         for name in [task] if task else self.tasks:
             for lane in self.manifest.lanes(name):
-                for message in self.dead(name, lane):
-                    job_id = job_id_for(message)
-                    record = self.record(job_id)
-                    job = Job.read(record) if record is not None and "state" in record else None
-                    found.append(DeadLetter(name, lane, job_id, message.message_id, message.sent_at, message.body, job))
+                found += [read_dead_letter(self.record, name, lane, message) for message in self.dead(name, lane)]
         return found
 
     def dead(self, task: str | None = None, lane: str = DEFAULT_LANE) -> list[StoredMessage]:
@@ -371,16 +394,3 @@ class Pipeline:
     def _add_to_trace(self, kind: str, *details: Any) -> None:
         process = current_process.get()
         self.trace.append(TraceEntry(self.clock.now(), process.name if process else "", kind, details))
-
-
-def _ended_well(dead_letter: DeadLetter) -> bool:
-    return dead_letter.job is not None and dead_letter.job.state.ended and dead_letter.job.state is not State.FAILED
-
-
-def _reason(dead_letter: DeadLetter) -> str:
-    if dead_letter.job is None:
-        return f"no job record: {dead_letter.body[:200]}"
-    lines = dead_letter.job.error["traceback"].splitlines() if dead_letter.job.error else []
-    places = [line.strip() for line in lines if line.lstrip().startswith("File ")]
-    where = f" ({places[-1]})" if places else ""
-    return f"job {dead_letter.job.id} is {dead_letter.job.state}: {dead_letter.reason}{where}"

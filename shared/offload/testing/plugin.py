@@ -6,6 +6,7 @@ only when a test uses a fixture.
 
 from __future__ import annotations
 
+import sys
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -16,6 +17,13 @@ if TYPE_CHECKING:
     from offload.core.tasks.task import AnyTask
     from offload.testing.eager import Eager
     from offload.testing.pipeline import Pipeline
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Let tests import the project's tasks, also where `pytest` is called in place of `python -m pytest`."""
+    root = config.rootpath
+    if str(root) not in sys.path and next(root.glob("functions/*/handler.py"), None) is not None:
+        sys.path.insert(0, str(root))
 
 
 @pytest.fixture(scope="session")
@@ -42,12 +50,20 @@ def pipeline(offload_tasks: list[AnyTask[Any, Any]]) -> Iterator[Pipeline]:
 
 
 @pytest.fixture
-def eager(offload_tasks: list[AnyTask[Any, Any]]) -> Iterator[Eager]:
+def eager(request: pytest.FixtureRequest, offload_tasks: list[AnyTask[Any, Any]]) -> Iterator[Eager]:
     """Let `.delay()` run jobs inline, for one test."""
     from offload.testing.eager import Eager
 
-    with Eager(*offload_tasks) as deployed:
+    if "pipeline" in request.fixturenames:
+        pytest.fail(
+            "a test takes `eager` or `pipeline`, not both: each is a stack of its own, and `.delay()` goes to one. "
+            "Take `pipeline`, and call pipeline.run_until_idle() where jobs are to run",
+            pytrace=False,
+        )
+    deployed = Eager(*offload_tasks)
+    with deployed:
         yield deployed
+        deployed.expect_dead_letters()
 
 
 @pytest.hookimpl(wrapper=True)
@@ -55,8 +71,8 @@ def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> Generator[None, object, o
     """Check dead letters at the end of a test, so that unexpected ones fail the test and not its teardown."""
     __tracebackhide__ = True
     outcome = yield
-    deployed = pyfuncitem.funcargs.get("pipeline")
-    check = getattr(deployed, "check_dead_letters", None)
-    if check is not None:
-        check()
+    for name in ("pipeline", "eager"):
+        check = getattr(pyfuncitem.funcargs.get(name), "check_dead_letters", None)
+        if check is not None:
+            check()
     return outcome

@@ -26,6 +26,7 @@ class Process:
         deadline: When Lambda kills the process, epoch milliseconds; None for never.
         soft_limit_at: When the current run reaches its soft limit, epoch milliseconds; None when no run is going on.
         dead: True when the process was killed.
+        spared: True when no fault may end the process or make it stand still.
     """
 
     name: str
@@ -33,6 +34,7 @@ class Process:
     deadline: int | None = None
     soft_limit_at: int | None = None
     dead: bool = False
+    spared: bool = False
 
     def kill(self) -> NoReturn:
         """End the process at this point, as `os._exit`, the memory limit and the Lambda timeout do.

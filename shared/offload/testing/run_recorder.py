@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from offload.core.tasks.task import AnyTask
     from offload.testing.faults import FaultInjector
     from offload.testing.green_threads import GreenThreads
+    from offload.testing.interrupts import Interrupts
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,8 +45,15 @@ class RunRecorder:
         errors: The last exception of each job's runs, by job id.
     """
 
-    def __init__(self, clock: GreenThreads, injector: FaultInjector | None, add_to_trace: Callable[..., None]) -> None:
+    def __init__(
+        self,
+        clock: GreenThreads,
+        injector: FaultInjector | None,
+        interrupts: Interrupts,
+        add_to_trace: Callable[..., None],
+    ) -> None:
         """Start without runs; with `injector`, a run may hang until the Lambda timeout."""
+        self._interrupts = interrupts
         self.runs: list[RunStart] = []
         self.errors: dict[str, BaseException] = {}
         self._clock, self._injector, self._add_to_trace = clock, injector, add_to_trace
@@ -98,7 +106,11 @@ class RunRecorder:
 
     def _after_error(self, error: BaseException) -> None:
         self._clear_soft_limit()
-        if not isinstance(error, Killed):
+        process = current_process.get()
+        # By its type: an error may lie about its class.
+        if issubclass(type(error), KeyboardInterrupt) and self._interrupts.came and process is not None:
+            process.dead = True  # somebody at the keyboard ends the test, and the worker does no more
+        if not issubclass(type(error), Killed):  # by type: an error may lie about its class
             self.errors[context.current_job().id] = error
 
     def _clear_soft_limit(self) -> None:
@@ -112,6 +124,6 @@ class RunRecorder:
         if injector is None or process is None or process.deadline is None:
             return
         # A run has two chances to hang, before its function and after it, so each has half of the probability.
-        if injector.draw_death("timeout", injector.faults.timeout / 2):
+        if not process.spared and injector.draw_death("timeout", injector.faults.timeout / 2):
             self._clock.sleep(max(0, process.deadline - self._clock.now()) / 1000)
             process.check()

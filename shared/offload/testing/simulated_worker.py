@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from contextlib import nullcontext
 from typing import TYPE_CHECKING, Any
 
+from offload.runtime.limits import SoftLimit
 from offload.runtime.worker import Worker
 
 if TYPE_CHECKING:
-    from contextlib import AbstractContextManager
+    from collections.abc import Iterator
 
 
-def _no_limit(_seconds: float) -> AbstractContextManager[None]:
-    return nullcontext()
+class _NoLimit(SoftLimit):
+    def pauses(self) -> Iterator[float]:
+        return iter(())
 
 
 class SimulatedWorker(Worker):
@@ -21,7 +22,7 @@ class SimulatedWorker(Worker):
     The virtual clock raises the soft limit. The real timer would interrupt whichever green thread runs at that moment.
     """
 
-    limit = staticmethod(_no_limit)
+    limit = _NoLimit
 
     def __init__(self, *args: Any, defects: list[Exception], **kwargs: Any) -> None:
         """Create a worker that adds its own defects to `defects`."""

@@ -9,6 +9,9 @@ from offload.core.clock import iso
 from offload.core.ports import OutgoingMessage
 from offload.core.writes import Write
 
+MOST_EVENTS = 10_000
+"""Events that a trace keeps: the latest ones. More would make Python's garbage collector slow in a large pipeline."""
+
 _LONGEST_DETAIL = 160
 """Characters of a detail that are shown."""
 
@@ -51,8 +54,6 @@ def _short(detail: Any) -> str:
             text = detail.body
         case tuple():
             text = " ".join(_short(part) for part in detail)
-        case dict() if "state" in detail:
-            text = f"-> {detail['state']}/{detail.get('attempt')}"
         case BaseException():
             text = f"!! {type(detail).__name__}"
         case _:

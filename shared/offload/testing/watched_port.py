@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+from collections import deque
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from offload.core.errors import Unavailable
 from offload.testing.processes import current_process
+from offload.testing.trace import MOST_EVENTS
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from offload.testing.faults import FaultInjector
+    from offload.testing.processes import Process
 
 
 @dataclass(slots=True)
@@ -29,7 +32,7 @@ class WatchedPort:
 
     Attributes:
         port: The wrapped port.
-        calls: Every request so far: method and positional arguments.
+        calls: The latest requests, at most `MOST_EVENTS`: method and positional arguments.
         injector: Makes faults in the requests of processes; None when nothing goes wrong. Requests of the test itself
             have no faults.
     """
@@ -37,7 +40,7 @@ class WatchedPort:
     def __init__(self, port: Any, add_to_trace: Callable[..., None]) -> None:
         """Wrap `port`; `add_to_trace` is called with each request and its answer or error."""
         self.port = port
-        self.calls: list[tuple[str, tuple[Any, ...]]] = []
+        self.calls: deque[tuple[str, tuple[Any, ...]]] = deque(maxlen=MOST_EVENTS)
         self.injector: FaultInjector | None = None
         self._add_to_trace = add_to_trace
         self._failures: list[_Failure] = []
@@ -65,7 +68,7 @@ class WatchedPort:
         self._failures.append(_Failure(method, error, skip, times, after, where))
 
     def called(self, method: str) -> list[tuple[Any, ...]]:
-        """Return the arguments of each request of one method."""
+        """Return the arguments of each request of one method, as far as `calls` has them."""
         return [arguments for name, arguments in self.calls if name == method]
 
     def __getattr__(self, name: str) -> Any:
@@ -84,7 +87,7 @@ class WatchedPort:
             except BaseException as error:
                 self._add_to_trace("request", name, args, error)
                 raise
-            self._add_to_trace("request", name, args, answer)
+            self._add_to_trace("request", name, args, _brief(answer))
             return answer
 
         return call
@@ -94,16 +97,26 @@ class WatchedPort:
         if failure is not None and not failure.after:
             raise failure.error
         process = current_process.get()
-        error = self.injector.before_request(process) if self.injector is not None and process is not None else None
-        answer = method(*args, **kwargs)
-        if self.injector is not None and process is not None:
-            if isinstance(error, Unavailable) and self.injector.toss_coin():
-                return method(*args, **kwargs)  # the transport repeats a request whose answer was lost
-            if error is not None:
-                process.dead = not isinstance(error, Unavailable)
-                raise error
+        if self.injector is None or process is None:
+            answer = method(*args, **kwargs)
+        else:
+            answer = self._risk(self.injector, process, name, lambda: method(*args, **kwargs))
         if failure is not None:
             raise failure.error
+        return answer
+
+    def _risk(self, injector: FaultInjector, process: Process, name: str, request: Callable[[], Any]) -> Any:
+        """Make a request of a process, to which faults can happen."""
+        fault = injector.before_request(process, type(self.port).__name__, name)
+        answer = request()
+        if isinstance(fault, float):
+            given_up = injector.hangs(process, fault)
+            fault = Unavailable("no answer in time (an injected fault)") if given_up or injector.toss_coin() else None
+        if isinstance(fault, Unavailable) and injector.toss_coin():
+            return request()  # the transport repeats a request whose answer was lost
+        if fault is not None:
+            process.dead = not isinstance(fault, Unavailable)
+            raise fault
         return answer
 
     def _next_failure(self, name: str, args: tuple[Any, ...]) -> _Failure | None:
@@ -117,3 +130,8 @@ class WatchedPort:
             failure.times -= 1
             return failure
         return None
+
+
+def _brief(answer: Any) -> Any:
+    """Return what the trace keeps of an answer: of a job's record, its state and its attempt."""
+    return f"-> {answer['state']}/{answer.get('attempt')}" if isinstance(answer, dict) and "state" in answer else answer

@@ -174,7 +174,7 @@ def test_in_every_other_state_a_retry_is_refused_and_touches_nothing(pipeline, w
         job.retry()
 
     assert json.dumps(pipeline.store.items()) == before
-    assert pipeline.queues.calls == []
+    assert not pipeline.queues.calls
 
 
 def test_a_job_without_a_record_is_pending_for_its_handle_and_unknown_by_its_id(pipeline, work):

@@ -1,4 +1,4 @@
-"""A job that waits for its next attempt starts at once when it is retried by hand."""
+"""A job that waits for its next attempt starts at once when it is retried by hand and a timer has its message."""
 
 from __future__ import annotations
 
@@ -7,11 +7,11 @@ import json
 
 import pytest
 
-from offload import Refused, State, Unavailable
-from offload.core.jobs.job import Job
-from offload.core.ports import OutgoingMessage
+from offload import Refused, Retry, State, Unavailable
+from offload.core.messages.waiting import timer_name
 from offload.core.writes import Conflict, Write
-from tests.runtime.scripted_task import fail
+from tests.runtime.interference import right_after
+from tests.runtime.scripted_task import ScriptedTask, fail, fail_for_good, run_again_in
 
 HOUR = 3_600
 
@@ -23,18 +23,25 @@ def waiting(pipeline, work):
     job = work.delay("a")
     pipeline.drain()
     assert job.status() is State.RETRYING
+    assert pipeline.waiting() == []
     pipeline.clock.advance(HOUR)
     return job
 
 
-def test_a_job_that_waits_runs_at_once(pipeline, work, waiting):
-    pipeline.queues.calls.clear()
-    pipeline.store.calls.clear()
+def calls(port):
+    return [name for name, _ in port.calls]
+
+
+def test_a_job_whose_message_a_timer_has_runs_at_once(pipeline, work, waiting):
+    for port in (pipeline.queues, pipeline.store, pipeline.timers):
+        port.calls.clear()
 
     record = waiting.retry()
     assert (record.state, record.next_at, record.attempt) == (State.RETRYING, pipeline.clock.now(), 1)
-    assert [name for name, _ in pipeline.store.calls] == ["get", "apply"]
-    assert [name for name, _ in pipeline.queues.calls] == ["change_visibility"]
+    assert calls(pipeline.store) == ["get", "apply"]
+    assert calls(pipeline.timers) == ["get", "delete"]
+    assert calls(pipeline.queues) == ["send"]
+    assert pipeline.timers.port.waiting() == {}
     pipeline.drain()
 
     assert waiting.result(0) == "a"
@@ -46,20 +53,52 @@ def test_it_can_be_retried_from_async_code(waiting):
     assert asyncio.run(waiting.aretry()).state is State.RETRYING
 
 
-def test_where_its_message_waits_is_in_the_record_and_not_shown(pipeline, waiting):
-    record = pipeline.record(waiting.id)
-    (message,) = pipeline.waiting()
-    assert record["waiting_message"] == {"queue": pipeline.queue(), "receipt": message.receipt}
+def test_a_message_that_is_sent_before_its_timer_stays_in_the_fairness_group_of_its_tenant(deploy):
+    work = ScriptedTask(retry=Retry(max_attempts=2, base="6h", cap="6h", jitter=False))
+    pipeline = deploy(work)
+    work.on_run(1, fail)
+    job = work.options(tenant="acme").delay("a")
+    pipeline.drain()
 
-    shown = str(waiting.record().describe()) + repr(Job.read(record))
+    job.retry()
 
-    assert "waiting_message" not in shown
-    assert message.receipt not in shown
+    assert [message.group for message in pipeline.waiting()] == ["acme"]
 
 
-@pytest.mark.parametrize("end", ["runs", "fails", "dies", "cancelled", "rejected", "retried"])
-def test_where_its_message_waits_is_forgotten_when_the_wait_is_over(pipeline, work, waiting, end):
-    before = pipeline.record(waiting.id)["waiting_message"]
+@pytest.mark.parametrize("delay", ["1s", "59s", "5m", "15m"])
+def test_a_wait_in_the_queue_is_not_cut_and_the_caller_learns_when_it_ends(pipeline, work, delay):
+    work.on_run(1, run_again_in(delay))
+    job = work.delay("a")
+    pipeline.drain()
+    due = job.record().next_at
+    assert "timer_until" not in pipeline.record(job.id)
+
+    record = job.retry()
+
+    assert (record.state, record.next_at) == (State.RETRYING, due)
+    pipeline.run_until_idle()
+    assert job.result(0) == "a"
+    assert pipeline.clock.now() - due < 1_000
+
+
+def test_a_long_wait_whose_timer_could_not_be_set_ends_within_15_minutes(pipeline, work):
+    work.on_run(1, fail)
+    job = work.delay("a")
+    pipeline.timers.fail("send_at", Refused("no permission"))
+    pipeline.drain()
+    assert len(pipeline.waiting()) == 1
+    retried_at = pipeline.clock.now()
+
+    assert job.retry().next_at == retried_at
+    pipeline.run_until_idle()
+
+    assert job.result(0) == "a"
+    assert pipeline.clock.now() - retried_at <= 900_000
+
+
+@pytest.mark.parametrize("end", ["runs", "fails", "dies", "cancelled", "rejected"])
+def test_the_timer_is_forgotten_when_the_wait_is_over(pipeline, work, waiting, end):
+    assert pipeline.record(waiting.id)["timer_until"] == waiting.record().next_at
     if end == "fails":
         work.on_run(2, fail)
     if end == "dies":
@@ -72,48 +111,50 @@ def test_where_its_message_waits_is_forgotten_when_the_wait_is_over(pipeline, wo
         pipeline.poll()
         assert waiting.status() is State.FAILED
     else:
-        if end == "retried":
-            waiting.retry()
-            assert pipeline.record(waiting.id)["waiting_message"] == before
         pipeline.clock.advance(6 * HOUR)
-        pipeline.poll()
+        pipeline.drain()
         assert waiting.record().attempt == 2
 
-    assert "waiting_message" not in pipeline.record(waiting.id)
+    assert "timer_until" not in pipeline.record(waiting.id)
 
 
-@pytest.mark.parametrize("why", ["replaced", "visible", "refused"])
-def test_a_message_that_is_not_in_flight_finds_its_job_due(pipeline, work, waiting, why):
-    began_at = pipeline.clock.now()
-    (message,) = pipeline.waiting()
-    if why == "replaced":  # as when it would have been hidden for more than 12 hours
-        pipeline.queues.delete(pipeline.queue(), message.receipt)
-        pipeline.queues.send(pipeline.queue(), OutgoingMessage(message.body, delay=900))
-    elif why == "visible":
-        pipeline.queues.change_visibility(pipeline.queue(), message.receipt, 0)
-    else:
-        pipeline.queues.fail("change_visibility", Refused("not in flight"))
+def test_a_timer_that_has_fired_finds_its_job_due(pipeline, work, waiting):
+    pipeline.timers.port.delete(timer_name(waiting.id, waiting.record().next_at))
+    pipeline.send(json.dumps({"id": waiting.id, "payload": {"name": "a"}}))
 
-    assert waiting.retry().state is State.RETRYING
+    assert waiting.retry().next_at == pipeline.clock.now()
+    pipeline.drain()
+
+    assert waiting.result(0) == "a"
+
+
+def test_a_timer_that_could_not_be_deleted_sends_a_message_that_is_dropped(pipeline, work, waiting):
+    pipeline.timers.fail("delete", Unavailable("down"))
+    with pytest.raises(Unavailable):
+        waiting.retry()
     pipeline.run_until_idle()
 
     assert waiting.result(0) == "a"
     assert work.attempts == [1, 2]
-    if why != "refused":
-        assert pipeline.clock.now() - began_at <= 900_000
+    assert pipeline.dead() == []
 
 
-def test_a_job_whose_record_does_not_say_where_its_message_waits_is_made_due(pipeline, waiting):
-    pipeline.store.port.apply(Write(waiting.id, when=(), remove=("waiting_message",)))
-
-    assert waiting.retry().next_at == pipeline.clock.now()
+def test_a_timer_that_could_not_be_deleted_does_not_start_a_job_again_that_has_failed(pipeline, work, waiting):
+    """Its message is sent after the failure, as a redriven one is."""
+    work.on_run(2, fail_for_good)
+    pipeline.timers.fail("delete", Unavailable("down"))
+    with pytest.raises(Unavailable):
+        waiting.retry()
     pipeline.run_until_idle()
 
-    assert waiting.result(0) == "a"
+    assert work.attempts == [1, 2]
+    assert (waiting.status(), waiting.record().redrives) == (State.FAILED, 0)
+    assert {letter.job_id for letter in pipeline.dead_letters()} == {waiting.id}
 
 
-def test_a_service_that_does_not_answer_can_be_asked_again(pipeline, waiting):
-    pipeline.queues.fail("change_visibility", Unavailable("down"))
+@pytest.mark.parametrize(("port", "method"), [("timers", "get"), ("queues", "send"), ("timers", "delete")])
+def test_a_service_that_does_not_answer_can_be_asked_again(pipeline, waiting, port, method):
+    getattr(pipeline, port).fail(method, Unavailable("down"))
     with pytest.raises(Unavailable):
         waiting.retry()
 
@@ -123,23 +164,17 @@ def test_a_service_that_does_not_answer_can_be_asked_again(pipeline, waiting):
     assert waiting.result(0) == "a"
 
 
-def test_another_wait_than_the_one_that_was_read_is_left_alone(pipeline, waiting):
+def test_another_wait_than_the_one_that_was_read_is_left_alone(pipeline, work, waiting):
     """Between read and write the next attempt began and failed: the wait that was read is over."""
-    get, reads = pipeline.store.port.get, []
-    earlier = {"queue": "test-work", "receipt": "an earlier wait's"}
 
-    def read_an_earlier_wait_first(job_id):
-        reads.append(job_id)
-        record = get(job_id)
-        return {**record, "waiting_message": earlier} if len(reads) == 1 else record
+    def change():
+        pipeline.store.port.apply(Write(waiting.id, when=(), add={"attempt": 1}, set={"next_at": 10**14}))
 
-    pipeline.store.port.get = read_an_earlier_wait_first
-    pipeline.queues.calls.clear()
+    right_after(pipeline.store, "get", change)
     waiting.retry()
 
-    assert len(reads) == 2
-    ((_, receipt, _),) = pipeline.queues.called("change_visibility")
-    assert receipt == pipeline.record(waiting.id)["waiting_message"]["receipt"]
+    reads = pipeline.store.called("get")
+    assert len(reads) >= 2
 
 
 def test_retrying_gives_up_on_a_job_that_changes_at_every_write(pipeline, waiting):

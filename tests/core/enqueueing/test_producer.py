@@ -33,7 +33,7 @@ def test_the_client_in_force_is_built_once_and_only_when_asked_for(recording, mo
         built.append(recording)
         return recording
 
-    monkeypatch.setattr(producer, "_current", None)
+    use(None)
     monkeypatch.setattr(producer, "_build", build)
     assert built == []
     enqueue("work", {})
@@ -43,7 +43,7 @@ def test_the_client_in_force_is_built_once_and_only_when_asked_for(recording, mo
 
 
 def test_without_a_client_the_error_says_what_to_call(monkeypatch):
-    monkeypatch.setattr(producer, "_current", None)
+    use(None)
     monkeypatch.setattr(producer, "_build", None)
     with pytest.raises(DefinitionError, match=r"call offload\.use"):
         enqueue("work", {})

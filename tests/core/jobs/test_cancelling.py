@@ -4,8 +4,8 @@ import pytest
 
 from offload.core.jobs.cancelling import cancel_unrecorded, cancel_waiting, request_cancel
 from offload.core.jobs.claiming import claim
-from offload.core.jobs.record import LONGEST_DELAY
 from offload.core.jobs.state import State
+from offload.core.retention import LONGEST_DELAY
 from offload.core.writes import Conflict
 from tests.core.deliveries import NOW, claim_request, delivery, table_with
 
@@ -25,10 +25,10 @@ def running(table):
 
 @pytest.mark.parametrize("state", WAITING)
 def test_a_cancel_ends_what_waits(table, running, state):
-    table.change("job", state=state.value, next_at=NOW, waiting_message={}, idx="i", idx_at=1)
+    table.change("job", state=state.value, next_at=NOW, timer_until=NOW, idx="i", idx_at=1)
     after = table.apply(cancel_waiting("job", NOW))
     assert (after["state"], after["finished_at"], after["ttl"]) == ("CANCELLED", NOW, running["ttl"])
-    assert not {"next_at", "waiting_message", "idx", "idx_at"} & set(after)
+    assert not {"next_at", "timer_until", "idx", "idx_at"} & set(after)
 
 
 @pytest.mark.parametrize("state", [state for state in State if state not in WAITING])

@@ -23,6 +23,7 @@ from offload.core.jobs.claiming import (
 from offload.core.jobs.job import Job
 from offload.core.jobs.record import record_ttl
 from offload.core.jobs.state import State
+from offload.core.messages.copying import LATEST_COPY_MS
 from tests.core.deliveries import LEASE_UNTIL, NOW, carried_out, claim_request, delivery
 
 FAILED_AT = NOW - 5_000
@@ -73,15 +74,14 @@ def test_a_claim_takes_what_is_due_and_nothing_else(item, claimed):
         assert after["attempt"] == (item or {"attempt": 0})["attempt"] + 1
         assert (after["lease"], after["lease_until"], after["message_id"]) == ("mine", LEASE_UNTIL, "m1")
         assert after["max_attempts"] == 3
-        assert not {"next_at", "waiting_message", "start_slot_at", "idx", "idx_at"} & set(after)
+        assert not {"next_at", "timer_until", "place_at", "idx", "idx_at"} & set(after)
         assert Job.read(after).history[-1] == {"state": "RUNNING", "at": NOW, "attempt": after["attempt"]}
 
 
 def test_a_claim_takes_away_what_served_the_waiting():
-    waiting = {"queue": "q", "receipt": "r"}
-    item = record("RETRYING", next_at=NOW, waiting_message=waiting, start_slot_at=NOW, idx="i", idx_at=1)
+    item = record("RETRYING", next_at=NOW, timer_until=NOW, place_at=NOW, idx="i", idx_at=1)
     after = claimed_by(delivery(), item)
-    assert not {"next_at", "waiting_message", "start_slot_at", "idx", "idx_at"} & set(after)
+    assert not {"next_at", "timer_until", "place_at", "idx", "idx_at"} & set(after)
 
 
 def test_a_claim_of_a_job_without_a_record_makes_one():
@@ -113,12 +113,18 @@ class FailedCase:
         message_id: The delivery's message.
         sent_after: Milliseconds between the failure and the send of that message.
         replaces: Messages that it replaces.
+        copied: Milliseconds between the failure and each copy that led to the message.
+        first_sent: Milliseconds between the failure and the send of the message that the first copy replaced.
+        failed_copy: Milliseconds between the failure and the copy `m1`; None when `m1` is no copy.
     """
 
     decision: type | str
     message_id: str
     sent_after: int
     replaces: tuple[str, ...] = ()
+    copied: tuple[int, ...] = ()
+    first_sent: int | None = None
+    failed_copy: int | None = None
 
 
 FAILED = {
@@ -128,6 +134,27 @@ FAILED = {
     "another message from the moment of the failure": FailedCase(FailMessage, "m2", 0),
     "another message from after the failure": FailedCase(Claim, "m2", 1),
     "a redriven copy of another message": FailedCase(Claim, "m2", 1, replaces=("m0",)),
+    "a late copy of a second message": FailedCase(
+        FailMessage, "m2", 5, replaces=("m0",), copied=(4,), first_sent=-9, failed_copy=-3
+    ),
+    "a copy of a second message, made before the failure": FailedCase(
+        FailMessage, "m2", 5, replaces=("m0",), copied=(-4,), first_sent=-9, failed_copy=-3
+    ),
+    "a copy of a copy of a second message": FailedCase(
+        FailMessage, "m2", 5, replaces=("m0", "m9"), copied=(-4, 4), first_sent=-9, failed_copy=-3
+    ),
+    "a copy of a second message, sent long after it was made": FailedCase(
+        Claim, "m2", LATEST_COPY_MS + 1, replaces=("m0",), copied=(0,), first_sent=-9, failed_copy=-3
+    ),
+    "the copy that failed, redriven": FailedCase(
+        Claim, "m2", 5, replaces=("m0",), copied=(-3,), first_sent=-9, failed_copy=-3
+    ),
+    "a copy of the redriven copy": FailedCase(
+        Claim, "m2", 7, replaces=("m0", "m9"), copied=(-3, 6), first_sent=-9, failed_copy=-3
+    ),
+    "a copy of the redriven message": FailedCase(
+        Claim, "m2", 7, replaces=("m9",), copied=(6,), first_sent=5, failed_copy=None
+    ),
     "a copy of the message that failed": FailedCase("noted", "m2", 1, replaces=("m1",)),
     "a copy of a copy": FailedCase("noted", "m2", 1, replaces=("m0", "m1")),
     "a copy of the message that failed, from before the failure": FailedCase("noted", "m2", -1, replaces=("m1",)),
@@ -137,8 +164,15 @@ FAILED = {
 def failed_record_and_delivery(case):
     """Return the record and the delivery of a case."""
     item = record("FAILED", finished_at=FAILED_AT, attempt=3, reason="x", idx="i", idx_at=1, cancel_requested_at=1)
-    sent_at = FAILED_AT + case.sent_after
-    return item, delivery(message_id=case.message_id, sent_at=sent_at, replaces=case.replaces)
+    item["message_copied_at"] = 0 if case.failed_copy is None else FAILED_AT + case.failed_copy
+    given = delivery(
+        message_id=case.message_id,
+        sent_at=FAILED_AT + case.sent_after,
+        replaces=case.replaces,
+        copied_at=tuple(FAILED_AT + each for each in case.copied),
+        first_sent_at=None if case.first_sent is None else FAILED_AT + case.first_sent,
+    )
+    return item, given
 
 
 def cases(table, *decisions):
@@ -173,7 +207,7 @@ def test_a_copy_of_the_failed_message_is_noted_in_the_record(case):
     decision = decision_on(item, given)
     assert type(decision) is FailMessage
     after = carried_out(decision.first, item)
-    assert after == {**item, "message_id": "m2", "message_sent_at": given.sent_at}
+    assert after == {**item, "message_id": "m2", "message_copied_at": 0, "message_sent_at": given.sent_at}
     # From now on the copy is the failed message, and a redrive of the copy is told from it.
     assert decision_on(after, given) == FailMessage()
     redriven = delivery(message_id="m3", sent_at=NOW, replaces=case.replaces)
@@ -335,6 +369,17 @@ def test_a_claim_that_is_released_charges_nothing(before):
 )
 def test_only_a_claim_in_force_is_released(item):
     assert carried_out(release_claim(delivery(), NOW), item) is None
+
+
+# A worker that died, and a copy that was sent after its lease
+
+
+def test_a_late_copy_of_a_dead_workers_job_does_not_start_its_attempts_over():
+    item = record("RUNNING", lease="other", lease_until=NOW - 10, attempt=2, message_copied_at=NOW - 50)
+    late = delivery(message_id="m2", sent_at=NOW - 5, replaces=("m0",), copied_at=(NOW - 6,), first_sent_at=NOW - 90)
+    after = carried_out(decision_on(item, late).write, item)
+    assert (after["attempt"], after.get("redrives", 0)) == (3, 0)
+    assert (after["message_id"], after["message_copied_at"]) == ("m2", NOW - 6)
 
 
 # The rest

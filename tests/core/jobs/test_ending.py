@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import pytest
 
-from offload.core.jobs.claiming import claim
+from offload.core.jobs.claiming import claim, release_claim
 from offload.core.jobs.ending import (
     end_attempt,
     end_cancelled,
@@ -18,9 +18,9 @@ from offload.core.jobs.ending import (
 )
 from offload.core.jobs.job import Job
 from offload.core.jobs.record import DAY_MS, index_keys
-from offload.core.jobs.state import State
+from offload.core.jobs.state import TRANSITIONS, State
 from offload.core.writes import Conflict
-from tests.core.deliveries import NOW, claim_request, delivery, table_with
+from tests.core.deliveries import NOW, carried_out, claim_request, delivery, table_with
 
 ERROR = {"type": "ValueError", "message": "line one\nline two", "traceback": "…", "attempt": 1}
 
@@ -98,11 +98,10 @@ def test_only_what_needs_attention_is_listed(table, running, end, listed):
         assert after["reason"] == "ValueError: line one line two"
 
 
-def test_the_message_that_waits_for_the_next_attempt_is_kept_where_it_is_known(table, running):
-    where = {"queue": "q", "receipt": "r"}
-    assert "waiting_message" not in ENDS["RETRYING"](running, delivery()).set
-    write = end_attempt(delivery(), running, NOW, error=ERROR, due=NOW, run_attributes={}, waiting_message=where)
-    assert table.apply(write)["waiting_message"] == where
+@pytest.mark.parametrize(("wait", "timed"), [(0, False), (900_000, False), (900_001, True), (86_400_000, True)])
+def test_a_record_says_until_when_a_timer_is_waited_for(table, running, wait, timed):
+    write = end_attempt(delivery(), running, NOW, error=ERROR, due=NOW + wait, run_attributes={})
+    assert table.apply(write).get("timer_until") == (NOW + wait if timed else None)
 
 
 def test_a_retry_gives_way_to_a_cancel_that_was_asked_for(table, running):
@@ -148,8 +147,15 @@ def test_a_history_stays_short_and_keeps_its_beginning(table):
 
 @pytest.mark.parametrize("state", ["PENDING", "SCHEDULED"])
 def test_a_job_that_has_not_started_expires(table, running, state):
-    table.change("job", state=state)
-    assert table.apply(end_expired(delivery(), NOW))["state"] == "EXPIRED"
+    table.change("job", state=state, expires_at=NOW)
+    assert table.apply(end_expired(delivery(expires_at=NOW), NOW))["state"] == "EXPIRED"
+
+
+@pytest.mark.parametrize("expires_at", [None, NOW - 1, NOW + 1])
+def test_a_job_expires_by_its_own_time_alone(table, running, expires_at):
+    table.change("job", state="PENDING", **({} if expires_at is None else {"expires_at": expires_at}))
+    with pytest.raises(Conflict):
+        table.apply(end_expired(delivery(expires_at=NOW), NOW))
 
 
 def test_a_job_without_a_record_expires(table):
@@ -159,15 +165,33 @@ def test_a_job_without_a_record_expires(table):
 
 @pytest.mark.parametrize("state", [state for state in State if state not in (State.PENDING, State.SCHEDULED)])
 def test_a_job_that_has_started_or_ended_does_not_expire(table, running, state):
-    table.change("job", state=state.value)
+    table.change("job", state=state.value, expires_at=NOW)
     with pytest.raises(Conflict):
-        table.apply(end_expired(delivery(), NOW))
+        table.apply(end_expired(delivery(expires_at=NOW), NOW))
+
+
+@pytest.mark.parametrize(("attempt", "expires"), [(0, True), (1, False)])
+def test_a_job_whose_claim_was_released_expires_unless_it_has_started_before(table, attempt, expires):
+    table.apply(claim(claim_request(delivery(expires_at=NOW))))
+    table.change("job", attempt=attempt + 1)
+    released = table.apply(release_claim(delivery(), NOW))
+    assert (released["state"], released["attempt"]) == ("RUNNING", attempt)
+    after = carried_out(end_expired(delivery(lease="next", expires_at=NOW), NOW), released)
+    assert (after is not None) is expires
+    if after is not None:
+        assert after["state"] == "EXPIRED"
+        assert State.EXPIRED in TRANSITIONS[State.RUNNING]
+
+
+def test_a_job_that_runs_in_its_first_attempt_does_not_expire(table, running):
+    table.change("job", attempt=0)
+    assert carried_out(end_expired(delivery(), NOW), table.get("job")) is None
 
 
 def test_a_job_that_was_redriven_does_not_expire(table, running):
-    table.change("job", state="PENDING", redrives=1)
+    table.change("job", state="PENDING", redrives=1, expires_at=NOW)
     with pytest.raises(Conflict):
-        table.apply(end_expired(delivery(), NOW))
+        table.apply(end_expired(delivery(expires_at=NOW), NOW))
 
 
 # Rejecting

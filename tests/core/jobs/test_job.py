@@ -22,7 +22,7 @@ RECORD = {
     "message_id": "m",
     "ttl": 1,
     "idx": "i",
-    "start_slot_at": 5,
+    "place_at": 5,
     "progress": {"current": 0, "total": 3, "at": AT},
     "history": [["PENDING", AT, 0], ["RUNNING", AT, 2], ["SUCCEEDED", AT, 2, "a note"]],
 }
@@ -32,7 +32,7 @@ def test_a_record_is_read_without_what_serves_the_library_alone():
     job = Job.read(RECORD)
     assert (job.id, job.state, job.attempt, job.result) == ("a", State.SUCCEEDED, 2, "0")
     assert job.history[2] == {"state": "SUCCEEDED", "at": AT, "attempt": 2, "note": "a note"}
-    assert not {"lease", "message_id", "ttl", "idx", "start_slot_at"} & set(Job.__dataclass_fields__)
+    assert not {"lease", "message_id", "ttl", "idx", "place_at"} & set(Job.__dataclass_fields__)
 
 
 def test_a_record_with_the_least_it_can_have():

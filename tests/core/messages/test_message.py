@@ -97,11 +97,31 @@ def test_times_are_read_as_people_write_them(given_time, read):
         (["m1", 5, None, "a b", "", "\ud800", ["m2"]], ("m1",)),
         ("m1", ()),
         ({"m1": 1}, ()),
-        ([f"m{n}" for n in range(1000)], tuple(f"m{n}" for n in range(950, 1000))),
+        ([f"m{n}" for n in range(1000)], tuple(f"m{n}" for n in range(800, 1000))),
     ],
 )
 def test_what_a_copy_replaced_is_read_as_far_as_it_makes_sense(written, read):
     assert Message.decode(json.dumps({"payload": {}, "replaces": written})).replaces == read
+
+
+@pytest.mark.parametrize(
+    ("written", "read"),
+    [
+        ([1, 2], (1, 2)),
+        ([1, "5", None, True, -1, 1.5, 10**18, [2]], (1,)),
+        (1, ()),
+        (list(range(1000)), tuple(range(800, 1000))),
+    ],
+)
+def test_when_copies_were_made_is_read_as_far_as_it_makes_sense(written, read):
+    assert Message.decode(json.dumps({"payload": {}, "copied_at": written})).copied_at == read
+
+
+@pytest.mark.parametrize(
+    ("written", "read"), [(1, 1), ("1", None), (True, None), (-1, None), (10**18, None), ([], None)]
+)
+def test_when_the_first_was_sent_is_read_if_it_makes_sense(written, read):
+    assert Message.decode(json.dumps({"payload": {}, "first_sent_at": written})).first_sent_at == read
 
 
 def test_the_end_of_a_chain():

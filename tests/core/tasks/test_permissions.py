@@ -17,9 +17,18 @@ def test_one_action_or_several():
         ("s3:*", "*", "action 's3:*'"),
         ((), "*", "actions=()"),
         ("s3:GetObject", "", "resources=''"),
+        (5, "*", "allow: actions=5 must be a text"),
+        ("s3:GetObject", None, "allow: resources=None must be a text"),
+        ({"s3:GetObject": 1}, "*", "actions={'s3:GetObject': 1} must be"),
     ],
 )
 def test_what_would_open_more_than_it_says_is_refused(actions, resources, said):
     with pytest.raises(DefinitionError) as refused:
         Allow(actions, resources)
     assert said in str(refused.value)
+
+
+@pytest.mark.parametrize("conditions", ["no", True, {"StringEquals": "x"}, []])
+def test_conditions_that_are_no_condition_block_are_refused(conditions):
+    with pytest.raises(DefinitionError, match=r"allow: conditions=.* must map operators to conditions"):
+        Allow("s3:GetObject", "*", conditions)

@@ -74,6 +74,13 @@ def test_a_broken_folder_is_named_with_its_path_and_the_reason(project, kind):
     assert load_task("good", root).name == "good"
 
 
+def test_a_follow_up_that_takes_no_job_is_refused_where_all_tasks_are_known(project):
+    sad = "from offload import task\n@task(on_failure='good')\ndef work(): ...\n"
+    root = project({"good": GOOD.format(name="good"), "work": sad})
+    with pytest.raises(DefinitionError, match="task 'work': on_failure='good': good takes no argument 'job'"):
+        discover(root)
+
+
 def test_a_handler_may_import_another_task(project):
     source = "from functions.good.handler import good\n" + GOOD.format(name="work")
     root = project({"good": GOOD.format(name="good"), "work": source})

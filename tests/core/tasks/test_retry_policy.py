@@ -6,11 +6,28 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from offload import DefinitionError, Permanent, Retry, RetryLater
+from offload import DefinitionError, PayloadError, Permanent, Retry, RetryLater, WrongResult
 from offload.core.tasks.retry_policy import GiveUp, RunAgain
 
 DOUBLING = Retry(max_attempts=4, base="10s", cap="1m", jitter=False)
 CHOOSY = Retry(max_attempts=4, on=(OSError,), never=(FileNotFoundError,), base="10s", jitter=False)
+
+
+class Lying(Exception):
+    @property
+    def __class__(self):
+        raise RuntimeError("ask somebody else")
+
+
+class Later(RetryLater):
+    def __init__(self, delay):
+        super().__init__()
+        self.delay = delay
+
+
+class Forgetful(RetryLater):
+    def __init__(self):
+        pass
 
 
 @pytest.mark.parametrize(
@@ -45,12 +62,22 @@ CHOOSY = Retry(max_attempts=4, on=(OSError,), never=(FileNotFoundError,), base="
         (CHOOSY, RetryLater(delay=7), 1, RunAgain(7)),
         (CHOOSY, Permanent("no"), 1, GiveUp("permanent")),
         (Retry(max_attempts=1), ValueError(), 1, GiveUp("exhausted")),
+        (Retry(on=(BaseException,)), WrongResult("no"), 1, GiveUp("permanent")),
+        (DOUBLING, PayloadError("of what the task has called"), 1, RunAgain(10)),
+        (DOUBLING, Later("5m"), 1, RunAgain(300)),
+        (DOUBLING, Later("when it rains"), 1, RunAgain(10)),
+        (DOUBLING, Forgetful(), 1, RunAgain(10)),
         (Retry(max_attempts=99, base="1s", cap="12h", jitter=False), ValueError(), 98, RunAgain(43_200)),
         (Retry(base=0, jitter=False), ValueError(), 1, RunAgain(0)),
     ],
 )
 def test_what_follows_a_failed_attempt(retry, error, attempt, then):
     assert retry.decide(error, attempt, random.Random(1)) == then
+
+
+def test_an_error_that_cannot_be_asked_for_its_class_is_decided_by_its_class():
+    assert DOUBLING.decide(Lying(), 1, random.Random(1)) == RunAgain(10)
+    assert Retry(never=(Lying,)).decide(Lying(), 1, random.Random(1)) == GiveUp("not retried")
 
 
 @given(st.integers(1, 99), st.integers(0, 2**32))
@@ -76,6 +103,8 @@ def test_jitter_is_full():
         ({"max_attempts": 101}, "retry.max_attempts=101"),
         ({"max_attempts": 2.5}, "retry.max_attempts=2.5"),
         ({"max_attempts": True}, "retry.max_attempts=True"),
+        ({"jitter": "no"}, "retry.jitter='no' must be True or False"),
+        ({"jitter": 0}, "retry.jitter=0 must be True or False"),
         ({"base": "soon"}, "retry.base='soon'"),
         ({"base": -1}, "retry.base=-1"),
         ({"cap": "13h"}, "retry.cap='13h'"),

@@ -122,8 +122,8 @@ def test_producers_learn_what_they_cannot_know_without_the_task():
 
 
 def test_derived_limits():
-    given = make_settings({"timeout": "5m", "retry": Retry(max_attempts=5)})
-    assert (given.hard_limit, given.soft_limit, given.max_receives) == (300, 270, 15)
+    given = make_settings({"timeout": "5m"})
+    assert (given.hard_limit, given.soft_limit) == (300, 270)
     assert make_settings({"timeout": "5m", "soft_timeout": "4m30s"}).soft_limit == 270
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
@@ -16,7 +17,7 @@ from hypothesis import strategies as st
 from pydantic import BaseModel, Field, TypeAdapter
 from typing_extensions import TypedDict
 
-from offload import DefinitionError, PayloadError, task
+from offload import DefinitionError, PayloadError, WrongResult, task
 
 
 class Colour(Enum):
@@ -35,6 +36,10 @@ class Line(BaseModel):
     start: Point
     end: Point
     label: str | None = None
+
+
+class Aliased(BaseModel):
+    inside: int = Field(alias="in")
 
 
 class Look(TypedDict, total=False):
@@ -205,7 +210,24 @@ def _definition(body: str) -> None:
         ("from __future__ import annotations\n@task\ndef work(a: Missing): ...", "Import the name at module level"),
         ("import threading\n@task\ndef work(a: threading.Thread): ...", "parameters cannot be written as JSON"),
         ("import threading\n@task\ndef work() -> threading.Thread: ...", "return annotation cannot be written as JSON"),
-        ("task(lambda: None)", "is not a task name"),
+        ("task(lambda: None)", "a lambda has no name. Instead, write a def"),
+        (
+            "@task\nasync def work():\n    yield 1",
+            "it is a generator, and a job returns one result. Instead, return a list",
+        ),
+        ("@task\ndef work():\n    yield 1", "it is a generator, and a job returns one result. Instead, return a list"),
+        ("@task\nclass work: ...", "work cannot be a task: it is a class"),
+        ("class Of:\n    @task\n    def work(self): ...", "Of.work cannot be a task: it is a method"),
+        ("class Of:\n    @task\n    @staticmethod\n    def work(): ...", "Of.work cannot be a task: it is a method"),
+        ("class Of:\n    def work(self): ...\ntask(Of().work)", "Of.work cannot be a task: it is a method"),
+        ("import functools\ntask(functools.partial(max, 1))", "a partial has no name"),
+        ("task(len)", "len cannot be a task: it is no function that is written in Python"),
+        ("task(5)", "5 cannot be a task: it is no function that is written in Python"),
+        ("@task\n@task\ndef work(): ...", "task 'work' is a task already"),
+        (
+            "import functools\nasync def inner(): ...\n@task\n@functools.wraps(inner)\ndef work(): return inner()",
+            "its decorator makes an ordinary function of an async one",
+        ),
         ("@task\ndef Work(): ...", "function name='Work' is not a task name"),
         ("@task\ndef " + "w" * 41 + "(): ...", "at most 40 characters"),
     ],
@@ -275,7 +297,62 @@ def test_a_result_of_another_type_is_told_as_such():
         return "many"
 
     with pytest.raises(PayloadError, match="not what the task is annotated to return"):
-        work.signature.read_result(work.signature.write_result(work()))
+        work.signature.read_result('"many"')
+
+
+@pytest.mark.parametrize(
+    ("annotation", "value", "said"),
+    [
+        (int, "many", "the result is not what `-> int` allows: result: Input should be a valid integer"),
+        (list[Point], [Point(1), {"x": "y"}], "1.x: Input should be a valid integer"),
+        (Literal["a"], "b", "Input should be 'a'"),
+        (int, None, "the result is None, and the task is annotated -> int"),
+        (None, 5, "`-> None` allows: result: Input should be "),
+    ],
+)
+def test_a_result_that_its_reader_could_not_read_is_refused_with_the_place_and_the_annotation(annotation, value, said):
+    def work(): ...
+
+    work.__annotations__["return"] = annotation
+    with pytest.raises(WrongResult, match=r"^work: ") as refused:
+        task(work).signature.write_result(value)
+    assert said in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    ("annotation", "value"),
+    [(None, None), (int | None, None), (Any, None), (Any, {"x": [1]}), (float, 1), (Aliased, Aliased(**{"in": 1}))],
+)
+def test_a_result_that_fits_is_read_back(annotation, value):
+    def work(): ...
+
+    work.__annotations__["return"] = annotation
+    signature = task(work).signature
+    assert signature.read_result(signature.write_result(value)) == value
+
+
+def test_a_result_without_an_annotation_is_not_read():
+    @task
+    def work(): ...
+
+    assert work.signature.write_result({"any": "thing"}) == '{"any":"thing"}'
+
+
+def test_a_model_whose_fields_go_by_other_names_outside_is_taken_by_both():
+    made = taking(Aliased)
+
+    (given,) = made.signature.read(made.signature.bind((Aliased(**{"in": 1}),), {})).values()
+    (sent,) = made.signature.read({"value": {"in": 1}}).values()
+    assert given == sent == Aliased(**{"in": 1})
+
+
+def test_a_decorated_function_is_judged_by_what_is_decorated():
+    @task
+    @functools.lru_cache
+    def work(a: int) -> int:
+        return a
+
+    assert work(3) == 3
 
 
 def test_adapters_need_no_help_from_pydantic():

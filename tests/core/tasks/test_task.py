@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from datetime import UTC, datetime
 
 import pytest
 
@@ -81,14 +82,29 @@ def test_celerys_spelling(recording):
         ({"a": 2}, CheckedOptions(tenant="t")),
         ({"a": 3}, CheckedOptions(delay="2m")),
     ]
-    with pytest.raises(DefinitionError, match="unknown option 'eta': choose from delay"):
-        plain.apply_async((1,), eta=5)
+    with pytest.raises(DefinitionError, match="unknown option 'link': choose from delay"):
+        plain.apply_async((1,), link=5)
 
 
-@pytest.mark.parametrize(("countdown", "delay"), [(5, "1h"), (0, "1h"), (5, 0)])
-def test_celerys_spelling_of_a_delay_next_to_our_own_is_refused(recording, countdown, delay):
-    with pytest.raises(DefinitionError, match=f"countdown={countdown!r} or delay={delay!r}, not both"):
-        plain.apply_async((1,), countdown=countdown, delay=delay)
+def test_celerys_spelling_of_a_time(recording):
+    moment = datetime(2026, 12, 24, 17, tzinfo=UTC)
+    plain.apply_async((1,), eta=moment)
+    assert recording.sent[0].options == CheckedOptions(eta=moment)
+
+
+@pytest.mark.parametrize(
+    ("countdown", "name", "other"),
+    [(5, "delay", "1h"), (0, "delay", "1h"), (5, "delay", 0), (5, "eta", "2026-12-24T17Z")],
+)
+def test_two_spellings_of_a_start_are_refused(recording, countdown, name, other):
+    with pytest.raises(DefinitionError, match=rf"countdown={countdown!r} or {name}={other!r}, not both"):
+        plain.apply_async((1,), countdown=countdown, **{name: other})
+    assert recording.sent == []
+
+
+def test_a_delay_beyond_the_tasks_own_expiry_is_refused(recording):
+    with pytest.raises(DefinitionError, match="expires='1h' ends before delay='2h' does, so the job could never start"):
+        work.options(delay="2h").delay(1)
     assert recording.sent == []
 
 
@@ -104,6 +120,17 @@ def test_many_calls_in_each_spelling(recording):
     assert [request.payload for request in recording.sent] == [{"a": 1}, {"a": 2}, {"a": 3}]
 
 
+def test_calls_as_values_keep_their_options(recording):
+    call = work.options(key="k", expires="5m").si(1, b="x")
+    plain.options(tenant="t", delay="1h").delay_many([plain.options(eta="2027-01-01T00:00Z").si(1), plain.si(a=2)])
+    call.delay()
+    assert repr(call) == "<call of work>"
+    first, second, third = recording.sent
+    assert first.options == CheckedOptions(tenant="t", eta="2027-01-01T00:00Z")
+    assert (second.payload, second.options) == ({"a": 2}, CheckedOptions(tenant="t", delay="1h"))
+    assert (third.payload, third.options) == ({"a": 1, "b": "x"}, CheckedOptions(key="k", expires="5m"))
+
+
 def test_many_calls_of_which_one_does_not_fit_send_nothing(recording):
     with pytest.raises(PayloadError):
         plain.delay_many([{"a": 1}, {"a": "x"}])
@@ -112,6 +139,6 @@ def test_many_calls_of_which_one_does_not_fit_send_nothing(recording):
 
 @pytest.mark.parametrize("options", [{"id": "a"}, {"key": "k"}])
 def test_many_calls_cannot_share_an_id(recording, options):
-    with pytest.raises(DefinitionError, match="name one job"):
+    with pytest.raises(DefinitionError, match="names one job"):
         plain.options(**options).delay_many([{}])
     assert recording.sent == []

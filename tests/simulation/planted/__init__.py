@@ -6,14 +6,34 @@ format or a moved line does not break it; see `edits` and `selecting`.
 
 from __future__ import annotations
 
-from tests.simulation.planted import by_hand, claiming, ending, enqueueing, hooks, limits, returning
+from tests.simulation.planted import (
+    by_hand,
+    claiming,
+    ending,
+    enqueueing,
+    following,
+    hooks,
+    ids,
+    limits,
+    producing,
+    requests,
+    returning,
+    runs,
+    security,
+)
 
 MUTANTS = (
     *claiming.MUTANTS,
     *ending.MUTANTS,
+    *following.MUTANTS,
     *returning.MUTANTS,
     *enqueueing.MUTANTS,
     *by_hand.MUTANTS,
+    *ids.MUTANTS,
     *limits.MUTANTS,
     *hooks.MUTANTS,
+    *runs.MUTANTS,
+    *producing.MUTANTS,
+    *requests.MUTANTS,
+    *security.MUTANTS,
 )

@@ -21,19 +21,17 @@ MUTANTS = (
         "redrive: the dead letter is deleted before it is sent",
         DeadLetterScan.send_back,
         move(statement(Queues.delete), before=statement(Queues.send)),
-        tests="tests/client",
     ),
     Mutant(
         "redrive: a scan sends back what has failed again since it began",
         DeadLetterScan._came_since,
         drop(branch()),
-        tests="tests/operate",
+        tests="tests/operate/test_redrive.py",
     ),
     Mutant(
         "redrive: a dead letter that does not name its job comes back as another",
         sent_again,
         always(branch(on=attribute(Message, "id"))),
-        tests="tests/operate",
     ),
     Mutant(
         "redrive: the failed job's history begins anew",
@@ -44,7 +42,7 @@ MUTANTS = (
         "retry by hand: a worker that was faster is written over",
         manual_retry.restart_failed,
         drop(condition("finished_at")),
-        tests="tests/client",
+        tests="tests/client/retry_by_hand/test_failed_jobs.py",
     ),
     Mutant(
         "cancel: a running job is ended under its worker",
@@ -54,20 +52,18 @@ MUTANTS = (
     Mutant("cancel: a run does not look whether it was asked to stop", RunningJob.cancelled, drop(branch())),
     Mutant(
         "cancel: a run that tells its progress does not learn that it was asked to stop",
-        RunningJob.progress,
+        RunningJob._write_progress,
         put(argument(RunningJob._read_cancel, 0), None),
     ),
     Mutant(
         "cancel: a running job is not asked to stop",
         cancelling.request_cancel,
         always(branch()),
-        tests="tests/core",
     ),
     Mutant(
         "expire: a job that was brought back expires",
         ending.end_expired,
         drop(condition("redrives")),
-        tests="tests/client",
     ),
     Mutant(
         "expire: a job between attempts expires",

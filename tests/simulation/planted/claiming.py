@@ -32,7 +32,6 @@ MUTANTS = (
         "claim: each pass over a batch claims under a lease of its own",
         Invocation.lease_for,
         always(branch()),
-        tests="tests/runtime",
     ),
     Mutant(
         "claim: the job that killed a worker does not run last",
@@ -52,7 +51,6 @@ MUTANTS = (
         "claim: a message that replaces the failed one counts as redriven",
         Delivery.message_ids,
         drop(attribute(Message, "replaces")),
-        tests="tests/runtime",
     ),
     Mutant(
         "claim: nobody notes that the failed message was replaced",
@@ -69,14 +67,13 @@ MUTANTS = (
         "release: another worker's claim is released",
         claiming.release_claim,
         drop(condition("lease")),
-        tests="tests/core",
     ),
     Mutant("release: the attempt stays charged", claiming.release_claim, put(entry("attempt"), 0)),
     Mutant(
         "release: a claim without an answer stays in force",
         Claims.claim,
         drop(statement(Claims.release)),
-        tests="tests/runtime",
+        tests="tests/runtime/test_unanswered_claims.py",
     ),
     Mutant(
         "lease: it ends in the middle of the invocation", Claims.claim, put(Invocation.remaining_ms, Code("_ // 20"))

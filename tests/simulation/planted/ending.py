@@ -6,9 +6,8 @@ from offload.core.jobs import ending
 from offload.core.messages.delivery import Delivery
 from offload.core.tasks.control import Permanent
 from offload.core.tasks.retry_policy import Retry
-from offload.runtime.follow_ups import FollowUps
 from offload.runtime.invocation import Invocation
-from offload.runtime.outcomes import Acknowledge, HasEnded, LeaveHidden, NotNow, ReturnToQueue, RunRetries
+from offload.runtime.outcomes import Acknowledge, HasEnded, HasFailed, LeaveHidden, NotNow, ReturnToQueue, RunRetries
 from offload.runtime.rejections import Rejections
 from offload.runtime.run_ends import RunEnds
 from offload.runtime.running_job import RunningJob
@@ -23,7 +22,6 @@ _RECORDING = (
         "end: any running job can be ended, whoever holds it",
         ending._holds_lease,
         drop(condition("lease")),
-        tests="tests/core",
     ),
     Mutant(
         "end: a retry is recorded although a cancel was asked for",
@@ -35,50 +33,44 @@ _RECORDING = (
         "end: a large result is named as if it were in the record",
         Runs._result,
         put(key("result_ref"), "result"),
-        tests="tests/client",
     ),
     Mutant(
         "end: all runs of a job store their large results under one key",
         Runs._result,
         put(attribute(Delivery, "lease"), "result"),
-        tests="tests/runtime",
     ),
     Mutant(
         "end: one request without an answer, and the run is for nothing",
         RunEnds._apply,
         put(call(Invocation.repeat_until_answered), Code("_0()")),
-        tests="tests/runtime",
     ),
     Mutant(
         "end: a lost answer is taken for a lost lease",
         RunEnds._apply,
         put(call(ending.was_recorded), False),
-        tests="tests/runtime",
+        tests="tests/runtime/test_unrecorded_ends.py",
     ),
     Mutant(
         "reject: a broken body ends a job that is between attempts",
         ending.end_rejected,
         always(conditional()),
-        tests="tests/core",
     ),
     Mutant(
         "reject: a message that does not fit fails although its job runs",
         Rejections.reject_misfit,
         drop(branch(doing=NotNow)),
-        tests="tests/runtime",
+        tests="tests/runtime/test_contract_bodies.py",
     ),
     Mutant(
         "progress: an overtaken worker writes into the winner's record",
-        RunningJob.progress,
+        RunningJob._write_progress,
         drop(condition("lease")),
-        tests="tests/runtime",
     ),
     Mutant("retry: one attempt more than allowed", Retry.decide, compare(">=", ">")),
     Mutant(
         "retry: a permanent error is tried again",
         Retry.decide,
         drop(branch(on=Permanent)),
-        tests="tests/core",
     ),
 )
 
@@ -87,7 +79,7 @@ _MESSAGES = (
         "message: an overtaken worker acknowledges it",
         Worker._after,
         put(call(LeaveHidden), Acknowledge()),
-        tests="tests/runtime",
+        tests="tests/runtime/test_fencing.py",
     ),
     Mutant(
         "message: it is acknowledged although its job is to wait",
@@ -102,20 +94,17 @@ _MESSAGES = (
     Mutant(
         "follow-up: nobody enqueues it",
         Worker._after,
-        within(case(HasEnded), drop(statement(FollowUps.enqueue))),
-        tests="tests/runtime",
+        within(case(HasEnded), drop(statement(Worker._enqueue_follow_up))),
     ),
     Mutant(
         "follow-up: that of a failed job is forgotten",
-        Worker._let_go,
-        drop(statement(FollowUps.enqueue)),
-        tests="tests/runtime",
+        Worker._after,
+        within(case(HasFailed), drop(statement(Worker._enqueue_follow_up))),
     ),
     Mutant(
         "follow-up: it is lost with the worker that has recorded the end",
         Worker._after,
         first_case(HasEnded, Acknowledge()),
-        tests="tests/runtime",
     ),
 )
 

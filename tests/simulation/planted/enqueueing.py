@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+from offload.client import bulk_requests
+from offload.client.bulk import Shipment
+from offload.client.bulk_requests import BulkJob
 from offload.client.key_lookup import job_of_key
-from offload.client.sender import Sender, SentMany
-from offload.core.errors import OffloadError, Unavailable
+from offload.client.sender import Sender
+from offload.core.enqueueing.bulk import IdPrefix
+from offload.core.enqueueing.options import CheckedOptions
+from offload.core.errors import Unavailable
 from offload.core.jobs import idempotency_keys
-from offload.core.jobs.accepting import accept
+from offload.core.jobs.accepting import accept, check_owner
+from offload.core.retention import LONGEST_DELAY
 from offload.core.writes import Test, Write
-from tests.simulation.edits import drop, move, put, within
+from tests.simulation.edits import always, drop, move, put
 from tests.simulation.planting import Mutant
 from tests.simulation.selecting import (
     argument,
@@ -16,35 +22,21 @@ from tests.simulation.selecting import (
     branch,
     comparison,
     condition,
-    go_on,
+    conditional,
     handler,
-    parameter,
     statement,
 )
 
 MUTANTS = (
     Mutant(
         "enqueue: the record goes before the message",
-        Sender._send_message,
-        move(statement(Sender._write_record), before=branch()),
-    ),
-    Mutant(
-        "enqueue: failures within a batch are swallowed",
-        Sender.send_many,
-        within(branch(on=OffloadError), drop(statement(attribute(SentMany, "failures")))),
-        tests="tests/client",
-    ),
-    Mutant(
-        "enqueue: what failed within a batch is recorded all the same",
-        Sender.send_many,
-        within(branch(on=OffloadError), drop(go_on())),
-        tests="tests/client",
+        Sender.send,
+        move(statement(Sender._write_record), before=statement(Sender.send_message)),
     ),
     Mutant(
         "enqueue: a record that cannot be written fails a job that was sent",
         Sender._write_record,
         drop(handler(Unavailable)),
-        tests="tests/client",
     ),
     Mutant("enqueue: the record replaces that of a faster worker", accept, drop(argument(Write, "when"))),
     Mutant(
@@ -53,12 +45,60 @@ MUTANTS = (
         put(comparison("in", "confirmed"), True),
     ),
     Mutant(
+        "bulk: failures within a batch are swallowed",
+        bulk_requests.send_together,
+        drop(statement(attribute(BulkJob, "outcome"))),
+    ),
+    Mutant(
+        "bulk: what failed within a batch is recorded all the same",
+        Shipment._settle,
+        always(conditional()),
+    ),
+    Mutant(
+        "bulk: a job that a key names is sent under another id",
+        bulk_requests._to_send,
+        drop(statement(Sender.prepare)),
+        tests="tests/client/test_crashes.py",
+    ),
+    Mutant(
+        "bulk: a job that is there already is sent again",
+        Shipment._send_block,
+        drop(statement(Shipment._succeed)),
+        tests="tests/client/test_enqueueing_many.py",
+    ),
+    Mutant(
+        "bulk: the same prefix gives other ids the next time",
+        IdPrefix.job_id,
+        put(attribute(IdPrefix, "secret"), "drawn", times=2),
+        tests="tests/core/enqueueing/test_bulk.py",
+    ),
+    Mutant(
+        "bulk: an id of another task counts as a job that is there",
+        Shipment._send_block,
+        drop(statement(check_owner)),
+        tests="tests/client/test_enqueueing_many.py",
+    ),
+    Mutant(
+        "options: an eta may be years ahead",
+        CheckedOptions.start_at,
+        drop(branch(on=LONGEST_DELAY)),
+        tests="tests/core/enqueueing/test_options.py",
+    ),
+    Mutant(
+        "options: track=start is not heeded",
+        Sender.record,
+        drop(branch()),
+    ),
+    Mutant(
         "key: it is never confirmed",
         Sender._send_keyed,
         drop(statement(idempotency_keys.confirm_key)),
-        tests="tests/client",
     ),
-    Mutant("key: all tasks share it", idempotency_keys.key_item_id, put(parameter(0), ""), tests="tests/client"),
+    Mutant(
+        "key: all tasks share it",
+        idempotency_keys.KeyUse.item_id,
+        put(attribute(idempotency_keys.KeyUse, "task"), ""),
+    ),
     Mutant(
         "key: whoever comes last has it",
         idempotency_keys.reserve_key,
@@ -68,6 +108,5 @@ MUTANTS = (
         "key: a job that was cancelled in its run frees it",
         idempotency_keys.never_started,
         drop(comparison("in", "started_at")),
-        tests="tests/client",
     ),
 )

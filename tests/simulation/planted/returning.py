@@ -2,21 +2,23 @@
 
 from __future__ import annotations
 
-from offload.core.errors import Unavailable
+from offload.core.jobs import claiming
+from offload.core.messages import copying, waiting
 from offload.core.messages.message import Message, job_id_of
-from offload.core.ports import Queues
+from offload.core.ports import Queues, Timers
+from offload.runtime.copies import Copies
 from offload.runtime.message_returns import MessageReturns
 from offload.runtime.outcomes import BatchAnswer
-from tests.simulation.edits import drop, put, within
+from offload.runtime.replacements import Replacements
+from tests.simulation.edits import Code, drop, put
 from tests.simulation.planting import Mutant
-from tests.simulation.selecting import attribute, branch, comparison, handler, pair, returned, statement
+from tests.simulation.selecting import attribute, branch, call, comparison, key, pair, returned, statement
 
 MUTANTS = (
     Mutant(
         "return: the message is not hidden until its time",
         MessageReturns._return,
         drop(statement(MessageReturns._hide)),
-        tests="tests/client",
     ),
     Mutant(
         "dead letter: the message is acknowledged", MessageReturns._fail, put(BatchAnswer.NOT_DONE, BatchAnswer.DONE)
@@ -28,37 +30,45 @@ MUTANTS = (
     ),
     Mutant(
         "replace: the message is acknowledged, and no copy is sent",
-        MessageReturns._send_copy,
+        Copies.send,
         drop(statement(Queues.send)),
     ),
     Mutant(
-        "replace: the message is acknowledged although the copy was refused",
-        MessageReturns._send_copy,
-        within(handler(Unavailable), put(returned(), True)),
+        "replace: the message is acknowledged, and no timer is set",
+        Copies.send_at,
+        drop(statement(Timers.send_at)),
     ),
-    Mutant("replace: the copy does not name the job", MessageReturns._send_copy, drop(pair("id"))),
+    Mutant("replace: the copy does not name the job", copying.copy_body, drop(pair("id"))),
     Mutant(
         "replace: the copy does not say which message it replaces",
-        MessageReturns._send_copy,
-        drop(statement("replaces")),
-        tests="tests/runtime",
+        copying._origin,
+        put(key("replaces"), "x"),
     ),
     Mutant(
         "replace: the copy names the last message that it replaces alone",
-        MessageReturns._send_copy,
+        copying._origin,
         drop(attribute(Message, "replaces")),
-        tests="tests/runtime",
     ),
     Mutant(
-        "replace: never, so that a job that waits often comes to the dead-letter queue",
-        MessageReturns._return,
-        drop(comparison(">=")),
-        tests="tests/runtime",
+        "replace: a late copy counts as redriven",
+        claiming._was_redriven,
+        put(call(copying.origin_sent_at), Code("_1")),
+        tests="tests/core/jobs/test_claiming.py",
     ),
     Mutant(
-        "replace: not before a run, which may kill the worker at the last receive",
-        MessageReturns.is_near_last_receive,
+        "replace: a redriven copy counts as late",
+        claiming._was_redriven,
+        drop(comparison("in", of="message_copied_at")),
+    ),
+    Mutant(
+        "wait: a message waits in flight, however long",
+        waiting.way_to_wait,
+        put(waiting.LONGEST_HIDDEN, 43_200, times=2),
+        tests="tests/runtime/test_waiting.py",
+    ),
+    Mutant(
+        "replace: no message before a batch, so that neighbours of killers are dead-lettered",
+        Replacements._is_near_last_receive,
         put(returned(), False),
-        tests="tests/runtime",
     ),
 )

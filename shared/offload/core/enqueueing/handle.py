@@ -39,6 +39,12 @@ class JobService(Protocol):
     def wait(self, job_id: str, timeout: float | None, task: str | None = None) -> Job:
         """Wait until the job has ended."""
 
+    async def await_(self, job_id: str, timeout: float | None, task: str | None = None) -> Job:  # noqa: ASYNC109 - the job's wait, not a scope's
+        """`wait` for `async` code."""
+
+    async def off_loop(self, call: Callable[[], T]) -> T:
+        """Run a call that makes a short request, so that the event loop goes on."""
+
 
 @dataclass(frozen=True)
 class JobHandle(Generic[R_co]):
@@ -49,7 +55,7 @@ class JobHandle(Generic[R_co]):
     Attributes:
         id: The job's id.
         task: The task's name.
-        created: False when an idempotency key named a job that was there already.
+        created: False when the id or the idempotency key named a job that was there already.
     """
 
     id: str
@@ -71,7 +77,7 @@ class JobHandle(Generic[R_co]):
             UnknownJob: The handle was made from the job's id, and its record is gone.
             Unavailable: The table did not answer.
         """
-        return self._service.job(self.id, self._accepted_for)
+        return self._service.job(self.id, self._accepted_for).of_task(self.task)
 
     def status(self) -> State:
         """Read the job's state; one request."""
@@ -86,7 +92,7 @@ class JobHandle(Generic[R_co]):
         Raises:
             ResultTimeout: The job goes on.
         """
-        return self._service.wait(self.id, timeout, self._accepted_for)
+        return self._service.wait(self.id, timeout, self._accepted_for).of_task(self.task)
 
     def result(self, timeout: float | None = None) -> R_co:
         """Wait for the job and return what the task returned, in its annotated type.
@@ -102,7 +108,9 @@ class JobHandle(Generic[R_co]):
             ResultExpired: Its result is past `result_ttl`.
             PayloadError: Its result is not of the annotated type.
         """
-        job = self.wait(timeout)
+        return self._result_of(self.wait(timeout))
+
+    def _result_of(self, job: Job) -> R_co:
         job.raise_unless_succeeded()
         text = self._service.result_text(job)
         result: R_co = self._read_result(text) if self._read_result else json.loads(text)
@@ -131,24 +139,29 @@ class JobHandle(Generic[R_co]):
         """
         return self._service.retry(self.id, timeout, self._accepted_for)
 
+    async def arecord(self) -> Job:
+        """`record` for `async` code."""
+        return await self._service.off_loop(self.record)
+
     async def astatus(self) -> State:
         """`status` for `async` code."""
-        return await _in_thread(self.status)
+        return await self._service.off_loop(self.status)
+
+    async def await_(self, timeout: float | None = None) -> Job:  # noqa: ASYNC109 - the job's wait, not a scope's
+        """`wait` for `async` code. It takes no thread: thousands of jobs can be waited for at once."""
+        return (await self._service.await_(self.id, timeout, self._accepted_for)).of_task(self.task)
 
     async def aresult(self, timeout: float | None = None) -> R_co:  # noqa: ASYNC109 - the job's wait, not a scope's
-        """`result` for `async` code."""
-        return await _in_thread(lambda: self.result(timeout))
+        """`result` for `async` code; it waits as `await_` does."""
+        job = await self.await_(timeout)
+        if job.result_ref is None:
+            return self._result_of(job)
+        return await self._service.off_loop(lambda: self._result_of(job))
 
     async def acancel(self) -> Job:
         """`cancel` for `async` code."""
-        return await _in_thread(self.cancel)
+        return await self._service.off_loop(self.cancel)
 
     async def aretry(self, timeout: float = LOOK_FOR_SECONDS) -> Job:  # noqa: ASYNC109 - how long to look, not a scope's
         """`retry` for `async` code."""
-        return await _in_thread(lambda: self.retry(timeout))
-
-
-async def _in_thread(call: Callable[[], T]) -> T:
-    import asyncio  # only async callers pay for it
-
-    return await asyncio.to_thread(call)
+        return await self._service.off_loop(lambda: self.retry(timeout))

@@ -9,41 +9,54 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Protocol
 
 from offload.core.enqueueing.handle import JobService
-from offload.core.enqueueing.options import CheckedOptions, EnqueueOptions
-from offload.core.enqueueing.request import EnqueueRequest
 from offload.core.errors import DefinitionError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable
 
     from typing_extensions import Unpack
 
+    from offload.core.enqueueing.bulk import BulkRequest, JobHandles
     from offload.core.enqueueing.handle import JobHandle
+    from offload.core.enqueueing.options import EnqueueOptions
+    from offload.core.enqueueing.request import EnqueueRequest
 
 
 class Producer(JobService, Protocol):
     """Whoever enqueues jobs and answers for them."""
 
+    def enqueue(self, task: str, payload: dict[str, Any], **options: Unpack[EnqueueOptions]) -> JobHandle[Any]:
+        """Check and enqueue a job by its task's name."""
+
+    async def aenqueue(self, task: str, payload: dict[str, Any], **options: Unpack[EnqueueOptions]) -> JobHandle[Any]:
+        """`enqueue` for `async` code."""
+
     def send(self, request: EnqueueRequest) -> JobHandle[Any]:
         """Enqueue one job."""
 
-    def send_many(self, requests: Sequence[EnqueueRequest]) -> list[JobHandle[Any]]:
-        """Enqueue many jobs."""
+    async def asend(self, request: EnqueueRequest) -> JobHandle[Any]:
+        """`send` for `async` code."""
+
+    def send_many(self, bulk: BulkRequest) -> JobHandles[JobHandle[Any]]:
+        """Enqueue many jobs of one task."""
 
 
-_current: Producer | None = None
+_current: dict[str, Producer] = {}
 _build: Callable[[], Producer] | None = None
+_ONE = "producer"
 
 
 def current_producer() -> Producer:
     """Return the producer in force; the first call may build it from the environment."""
-    global _current  # noqa: PLW0603 - one producer a process is the point
-    if _current is None:
-        if _build is None:
-            msg = "no client is set: call offload.use(Client.from_stack('offload')) first"
-            raise DefinitionError(msg)
-        _current = _build()
-    return _current
+    current = _current.get(_ONE)
+    if current is not None:
+        return current
+    if _build is None:
+        msg = "no client is set: call offload.use(Client.from_stack('offload')) first"
+        raise DefinitionError(msg)
+    # Threads that come here at once build several, which touches nothing, and all use the first one that was kept. A
+    # lock would have to survive `fork`.
+    return _current.setdefault(_ONE, _build())
 
 
 def enqueue(task: str, payload: dict[str, Any], **options: Unpack[EnqueueOptions]) -> JobHandle[Any]:
@@ -51,16 +64,25 @@ def enqueue(task: str, payload: dict[str, Any], **options: Unpack[EnqueueOptions
 
     Args:
         task: The task's name; a task that calls this lists it in its `enqueues`.
-        payload: Arguments by name, as JSON values.
+        payload: Arguments by name, as `.delay` takes them or as JSON values. They are checked by the task's schema in
+            the manifest; a validator of the task's own runs in the worker.
         options: As `Task.options` takes them.
 
     Raises:
         UnknownTask: Not deployed, or not among the caller's `enqueues`.
+        PayloadError: The arguments do not fit the task's signature; names each wrong one.
         DefinitionError: An option is wrong.
+        IdTaken: The option `id` belongs to another task.
+        KeyReused: The option `key` names a job with other arguments.
         Unavailable: The queue did not answer. The job may have been enqueued all the same; to try again is
             safe under the same `id` or `key`.
     """
-    return current_producer().send(EnqueueRequest(task, payload, CheckedOptions.read(options)))
+    return current_producer().enqueue(task, payload, **options)
+
+
+async def aenqueue(task: str, payload: dict[str, Any], **options: Unpack[EnqueueOptions]) -> JobHandle[Any]:
+    """`enqueue` for `async` code."""
+    return await current_producer().aenqueue(task, payload, **options)
 
 
 def use(client: Producer | None) -> Producer | None:
@@ -69,8 +91,9 @@ def use(client: Producer | None) -> Producer | None:
     Returns:
         The one that was in force, if any.
     """
-    global _current
-    before, _current = _current, client
+    before = _current.pop(_ONE, None)
+    if client is not None:
+        _current[_ONE] = client
     return before
 
 

@@ -1,9 +1,10 @@
-"""Accepting: the record of a job that was just enqueued."""
+"""Accepting: the record of a job that was just enqueued, and whether its id was free."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from offload.core.errors import IdTaken
 from offload.core.jobs.record import history_entry, index_key, message_attributes, record_ttl
 from offload.core.jobs.state import State
 from offload.core.writes import Test, Write
@@ -42,3 +43,22 @@ def accept(
     if due is not None:
         record |= {"next_at": due, "idx": index_key(task, state, job_id), "idx_at": due}
     return Write(job_id, when=((Test("id", "absent"),),), set=record)
+
+
+def check_owner(task: str | None, record: JobRecord) -> None:
+    """Refuse a job id that belongs to another task; without a task nothing is expected of the record.
+
+    Raises:
+        IdTaken: It does; names the id and that task.
+    """
+    if task is not None and record["task"] != task:
+        raise IdTaken(record["id"], record["task"])
+
+
+def was_accepted_before(message: Message, record: JobRecord) -> bool:
+    """Tell whether a record that refuses the one of a message is that of an earlier request with the same id.
+
+    A record that the message's own worker has written says when this message was enqueued. Two requests in one
+    millisecond are not told apart.
+    """
+    return record.get("created_at") != message.enqueued_at

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from offload.core.jobs.record import LONGEST_DELAY, history_entry, record_ttl
+from offload.core.jobs.record import history_entry, of_task, record_ttl
 from offload.core.jobs.state import State
-from offload.core.writes import Test, Write
+from offload.core.retention import LONGEST_DELAY
+from offload.core.writes import Condition, Test, Write
 
 if TYPE_CHECKING:
     from offload.core.records import JobRecord
@@ -14,17 +15,20 @@ if TYPE_CHECKING:
 _WAITING = (State.PENDING, State.SCHEDULED, State.RETRYING)
 
 
-def cancel_waiting(job_id: str, now: int) -> Write[JobRecord]:
-    """End a job that waits. Its message stays in its queue, and the worker that receives it drops it.
+def cancel_waiting(job_id: str, now: int, task: str | None = None) -> Write[JobRecord]:
+    """End a job that waits, one of a task if that is given.
+
+    Its message stays in its queue, and the worker that receives it drops it.
 
     The record keeps the deletion time it has, which lies after the message's own end however late the job was to start.
     """
+    waiting: Condition = tuple((Test("state", "=", state.value),) for state in _WAITING)
     return Write(
         job_id,
-        when=tuple((Test("state", "=", state.value),) for state in _WAITING),
+        when=waiting if task is None else of_task(task, waiting),
         set={"state": State.CANCELLED.value, "finished_at": now, "updated_at": now},
         append={"history": [history_entry(State.CANCELLED, now, 0)]},
-        remove=("next_at", "waiting_message", "idx", "idx_at"),
+        remove=("next_at", "timer_until", "idx", "idx_at"),
     )
 
 
@@ -54,6 +58,8 @@ def request_cancel(record: JobRecord, now: int) -> Write[JobRecord] | None:
         return None
     return Write(
         record["id"],
-        when=((Test("state", "=", State.RUNNING.value), Test("lease", "=", record.get("lease", ""))),),
+        when=of_task(
+            record["task"], ((Test("state", "=", State.RUNNING.value), Test("lease", "=", record.get("lease", ""))),)
+        ),
         set={"cancel_requested_at": record.get("cancel_requested_at", now), "updated_at": now},
     )

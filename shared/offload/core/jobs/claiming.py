@@ -5,6 +5,7 @@ the record and `resolve_conflict` decides what to do, case by case:
 
 | the record says                                    | decision                                                      |
 |----------------------------------------------------|---------------------------------------------------------------|
+| another task                                       | `Reject`: the job id is that task's, whatever the state       |
 | RUNNING under this very lease                      | `AlreadyClaimed`: only the answer to the claim was lost       |
 | SUCCEEDED, CANCELLED, EXPIRED                      | `Drop`: the message is a duplicate; acknowledge it            |
 | FAILED, by this message, a copy or a newer one     | `FailMessage`: fail it until the queue moves it to the DLQ    |
@@ -23,9 +24,18 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from offload.core.jobs.ending import end_cancelled, end_failed
-from offload.core.jobs.record import NOT_STARTED, first_attributes, first_history, history_entry, record_ttl
+from offload.core.jobs.ending import RELEASED, end_cancelled, end_failed
+from offload.core.jobs.record import (
+    NOT_STARTED,
+    first_attributes,
+    first_history,
+    history_entry,
+    last_message,
+    of_task,
+    record_ttl,
+)
 from offload.core.jobs.state import State
+from offload.core.messages.copying import origin_sent_at
 from offload.core.writes import Condition, Test, Write, holds
 
 if TYPE_CHECKING:
@@ -34,9 +44,6 @@ if TYPE_CHECKING:
 
 EARLY_MS = 2_000
 """A message may come back this much before its time: visibility counts whole seconds and clocks differ a little."""
-
-_RELEASED = ""
-"""The lease of a claim that was released."""
 
 AFTER_LEASE_MS = 1_000
 """How long after the end of a lease a message comes back that waits for it."""
@@ -98,7 +105,13 @@ class Cancel(NamedTuple):
     write: Write[JobRecord]
 
 
-Decision = Claim | AlreadyClaimed | Drop | FailMessage | Wait | Fail | Cancel
+class Reject(NamedTuple):
+    """Record that the message can never run, since its job id belongs to the task `owner`."""
+
+    owner: str
+
+
+Decision = Claim | AlreadyClaimed | Drop | FailMessage | Wait | Fail | Cancel | Reject
 
 
 def claim(request: ClaimRequest) -> Write[JobRecord]:
@@ -121,14 +134,14 @@ def _claim(
     delivery, now = request.delivery, request.now
     return Write(
         delivery.job_id,
-        when=when,
+        when=of_task(delivery.task, when),
         set={
             "state": State.RUNNING.value,
             "started_at": now,
             "updated_at": now,
             "lease": delivery.lease,
             "lease_until": request.lease_until,
-            "message_id": delivery.message_id,
+            **last_message(delivery),
             "max_attempts": request.max_attempts,
             "ttl": record_ttl(now),
             **(set or {}),
@@ -137,7 +150,7 @@ def _claim(
         add=add,
         append={"history": [history_entry(State.RUNNING, now, entry_attempt, note)]},
         base=first_history(delivery),
-        remove=("next_at", "waiting_message", "start_slot_at", "idx", "idx_at", *remove),
+        remove=("next_at", "timer_until", "place_at", "idx", "idx_at", *remove),
     )
 
 
@@ -157,21 +170,29 @@ def release_claim(delivery: Delivery, now: int) -> Write[JobRecord]:
     """Undo a claim that may be in force although its answer was lost. No run has begun, so no attempt is charged."""
     return Write(
         delivery.job_id,
-        when=((Test("state", "=", State.RUNNING.value), Test("lease", "=", delivery.lease)),),
-        set={"lease": _RELEASED, "lease_until": now, "updated_at": now},
+        when=of_task(delivery.task, ((Test("state", "=", State.RUNNING.value), Test("lease", "=", delivery.lease)),)),
+        set={"lease": RELEASED, "lease_until": now, "updated_at": now},
         add={"attempt": -1},
     )
 
 
-def can_start(record: JobRecord | None, request: ClaimRequest) -> bool:
-    """Tell whether a delivery would start its job now, as the record stands."""
-    if holds(claim(request).when, record):
-        return True
-    return record is not None and isinstance(resolve_conflict(record, request), Claim)
+def expect(record: JobRecord | None, request: ClaimRequest) -> Decision:
+    """Return what a delivery means for its job, as the record stands: a claim, or why there can be none."""
+    write = claim(request)
+    if record is None or holds(write.when, record):
+        return Claim(write, after_crash=False)
+    return resolve_conflict(record, request)
+
+
+def is_own(record: JobRecord, delivery: Delivery) -> bool:
+    """Tell whether a record is of the delivery's task; a job id belongs to one task."""
+    return record["task"] == delivery.task
 
 
 def resolve_conflict(record: JobRecord, request: ClaimRequest) -> Decision:
     """Decide what a delivery means whose claim was refused by the record; see the module's table."""
+    if not is_own(record, request.delivery):
+        return Reject(record["task"])
     state = State(record["state"])
     if state is State.RUNNING:
         return _resolve_running(record, request)
@@ -202,7 +223,7 @@ def _resolve_running(record: JobRecord, request: ClaimRequest) -> Decision:
     if lease_until > now:
         return Wait(lease_until + AFTER_LEASE_MS, "another worker holds the job")
     same_claim: Condition = ((Test("state", "=", State.RUNNING.value), Test("lease", "=", lease)),)
-    released = lease == _RELEASED
+    released = lease == RELEASED
     if _was_redriven(delivery, record, lease_until):
         return Claim(_claim_redriven(request, when=same_claim), after_crash=not released)
     if "cancel_requested_at" in record:
@@ -225,8 +246,8 @@ def note_replacement(record: JobRecord, delivery: Delivery) -> Write[JobRecord] 
         return None
     # A worker that stood still for a while must not put an older copy back in the place of a newer one.
     same = (*_same_failure(record), Test("message_id", "=", record["message_id"]))
-    noted = {"message_id": delivery.message_id, "message_sent_at": delivery.sent_at}
-    return Write(delivery.job_id, when=(same,), set=noted)
+    noted = {**last_message(delivery), "message_sent_at": delivery.sent_at}
+    return Write(delivery.job_id, when=of_task(delivery.task, (same,)), set=noted)
 
 
 def _same_failure(record: JobRecord) -> tuple[Test, ...]:
@@ -234,8 +255,24 @@ def _same_failure(record: JobRecord) -> tuple[Test, ...]:
 
 
 def _was_redriven(delivery: Delivery, record: JobRecord, moment: int) -> bool:
-    # A redrive sends a new message with a new id; a second copy of the original was sent before the failure.
-    return record.get("message_id") not in delivery.message_ids and delivery.sent_at > moment
+    """Tell whether a message was redriven after `moment`: it has a new id, and was sent later.
+
+    A worker can send a copy later too, although it made the copy of a message that it received before: the worker stood
+    still, or a timer sends the copy. The times at which copies are made tell which it is:
+
+    | the copy                                                                      | means        |
+    |-------------------------------------------------------------------------------|--------------|
+    | is, or stems from, the copy that the record knows, and has another id         | was redriven |
+    | stems from a message that was sent after `moment`                             | was redriven |
+    | was sent long after it was made                                               | was redriven |
+    | else: it stems from a second message of the job, which lay beside the first   | was not      |
+    """
+    if record.get("message_id") in delivery.message_ids or delivery.sent_at <= moment:
+        return False
+    message = delivery.message
+    if not message.copied_at or record.get("message_copied_at", 0) in message.copied_at:
+        return True
+    return origin_sent_at(message, delivery.sent_at) > moment
 
 
 def _worker_lost(attempt: int) -> ErrorRecord:

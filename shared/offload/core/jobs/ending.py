@@ -16,24 +16,44 @@ from offload.core.jobs.record import (
     history_and,
     history_entry,
     index_key,
+    last_message,
+    of_task,
     reason,
     record_ttl,
+    with_tests,
 )
 from offload.core.jobs.state import State
+from offload.core.messages.waiting import takes_timer
 from offload.core.writes import Condition, Test, Write
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from offload.core.messages.delivery import Delivery
-    from offload.core.records import ErrorRecord, JobRecord, MessageLocation
+    from offload.core.records import ErrorRecord, JobRecord
+
+
+RELEASED = ""
+"""The lease of a claim that was released."""
+
+_RELEASED_BEFORE_START = (
+    Test("state", "=", State.RUNNING.value),
+    Test("lease", "=", RELEASED),
+    Test("attempt", "=", 0),
+)
+"""The job's only claim was released, so it has not started."""
 
 
 def end_expired(delivery: Delivery, now: int) -> Write[JobRecord]:
-    """End a job that has not started and whose time is over. A job that was redriven does not expire any more."""
+    """End a job that has not started and whose time is over. A job that was redriven does not expire any more.
+
+    The time is that of the record: whoever names the job in a message cannot choose another one.
+    """
+    same_time = Test("expires_at", "=", delivery.message.expires_at)
+    waiting = with_tests((*NOT_STARTED, _RELEASED_BEFORE_START), Test("redrives", "absent"), same_time)
     return Write(
         delivery.job_id,
-        when=tuple((*case, Test("redrives", "absent")) for case in NOT_STARTED),
+        when=of_task(delivery.task, waiting),
         set={
             "state": State.EXPIRED.value,
             "finished_at": now,
@@ -44,7 +64,7 @@ def end_expired(delivery: Delivery, now: int) -> Write[JobRecord]:
         default={"attempt": 0, **first_attributes(delivery)},
         append={"history": [history_entry(State.EXPIRED, now, 0)]},
         base=first_history(delivery),
-        remove=("next_at", "idx", "idx_at"),
+        remove=("next_at", "lease_until", "idx", "idx_at"),
     )
 
 
@@ -98,7 +118,7 @@ def end_succeeded(
     """
     return Write(
         delivery.job_id,
-        when=(_holds_lease(delivery),),
+        when=of_task(delivery.task, (_holds_lease(delivery),)),
         set={
             "state": State.SUCCEEDED.value,
             "finished_at": now,
@@ -121,7 +141,6 @@ def end_attempt(
     error: ErrorRecord,
     due: int,
     run_attributes: Mapping[str, Any],
-    waiting_message: MessageLocation | None = None,
 ) -> Write[JobRecord]:
     """Record a failed attempt that another attempt follows at epoch milliseconds `due`.
 
@@ -134,11 +153,10 @@ def end_attempt(
         error: Why the attempt failed.
         due: When the next one starts.
         run_attributes: `usage` and the last `progress`.
-        waiting_message: The message that waits meanwhile, for a retry by hand.
     """
     return Write(
         delivery.job_id,
-        when=((*_holds_lease(delivery), Test("cancel_requested_at", "absent")),),
+        when=of_task(delivery.task, ((*_holds_lease(delivery), Test("cancel_requested_at", "absent")),)),
         set={
             "state": State.RETRYING.value,
             "updated_at": now,
@@ -149,7 +167,7 @@ def end_attempt(
             "idx": index_key(delivery.task, State.RETRYING, delivery.job_id),
             "idx_at": now,
             "history": _history(record, State.RETRYING, now, reason(error)),
-            **({"waiting_message": waiting_message} if waiting_message else {}),
+            **({"timer_until": due} if takes_timer(due, now) else {}),
             **run_attributes,
         },
         remove=("lease_until",),
@@ -174,7 +192,7 @@ def end_cancelled(
     """Record that a running job ended because a cancel was asked for; without `when`, only if this delivery runs it."""
     return Write(
         delivery.job_id,
-        when=(_holds_lease(delivery),) if when is None else when,
+        when=of_task(delivery.task, (_holds_lease(delivery),) if when is None else when),
         set={
             "state": State.CANCELLED.value,
             "finished_at": now,
@@ -183,7 +201,7 @@ def end_cancelled(
             "history": _history(record, State.CANCELLED, now),
             **(run_attributes or {}),
         },
-        remove=("lease_until", "next_at", "waiting_message"),
+        remove=("lease_until", "next_at", "timer_until"),
     )
 
 
@@ -203,7 +221,7 @@ def end_failed(
         "updated_at": now,
         "error": error,
         "reason": reason(error),
-        "message_id": delivery.message_id,
+        **last_message(delivery),
         "ttl": record_ttl(now),
         "idx": index_key(delivery.task, State.FAILED, delivery.job_id),
         "idx_at": now,
@@ -213,12 +231,12 @@ def end_failed(
     entry = history_entry(State.FAILED, now, error["attempt"], reason(error))
     return Write(
         delivery.job_id,
-        when=when,
+        when=of_task(delivery.task, when),
         set={**changed, "history": _history(record, State.FAILED, now, reason(error))} if known else changed,
         default={"attempt": 0, **first_attributes(delivery)},
         append={} if known else {"history": [entry]},
         base=first_history(delivery),
-        remove=("lease_until", "next_at", "waiting_message"),
+        remove=("lease_until", "next_at", "timer_until"),
     )
 
 

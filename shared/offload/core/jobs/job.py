@@ -6,9 +6,10 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from offload.core.clock import iso
-from offload.core.errors import JobCancelled, JobExpired, JobFailed, OffloadError, ResultExpired
+from offload.core.errors import IdTaken, JobCancelled, JobExpired, JobFailed, OffloadError, Refused, ResultExpired
 from offload.core.jobs.record import history_with_attempts
 from offload.core.jobs.state import State
+from offload.core.retention import is_result_of
 
 if TYPE_CHECKING:
     from offload.core.records import BlobReference, ErrorRecord, JobRecord
@@ -82,6 +83,16 @@ class Job:
         history = [_shown(entry) for entry in history_with_attempts(record)]
         return cls(**known, state=State(record["state"]), history=history)
 
+    def of_task(self, task: str | None) -> Job:
+        """Return this job, if it is of a task; without a task, whatever it is of.
+
+        Raises:
+            IdTaken: It is another task's, and is none of the caller's business.
+        """
+        if task is not None and self.task != task:
+            raise IdTaken(self.id, self.task)
+        return self
+
     def raise_unless_succeeded(self) -> None:
         """Raise the error that says how an ended job ended, if not well."""
         if self.state is State.FAILED:
@@ -97,6 +108,17 @@ class Job:
         """Refuse a result that is past its life, although the store may not have deleted it yet."""
         if self.result_until is not None and now >= self.result_until:
             raise ResultExpired(f"the result of job {self.id} expired at {iso(self.result_until)}")
+
+    def result_place(self, bucket: str) -> BlobReference | None:
+        """Return where the result lies in a stack's bucket; None when the record has it.
+
+        Raises:
+            Refused: The record names another place. Whoever can write a record must not choose what its readers read.
+        """
+        ref = self.result_ref
+        if ref is not None and not (ref["bucket"] == bucket and is_result_of(ref["key"], self.task, self.id)):
+            raise Refused(f"the record of job {self.id} names a result that is not the job's own; it is not read")
+        return ref
 
     def describe(self) -> dict[str, Any]:
         """Return the record as JSON values for people and scripts: ISO times, unset fields left out."""

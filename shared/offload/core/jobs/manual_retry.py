@@ -3,12 +3,15 @@
 | state       | what happens                                                                      |
 |-------------|-----------------------------------------------------------------------------------|
 | FAILED      | its dead letter is sent again; the record is PENDING again, with all attempts new |
-| RETRYING    | it is due at once, and the message that waits is made visible                     |
+| RETRYING    | it is due at once, and a message that waits for its timer is sent at once         |
 | every other | refused, with what to do instead                                                  |
 
 A FAILED job becomes PENDING before its message is received. Otherwise whoever waits for the job would take the old
 failure for the new end. The message goes first here too: a worker that claims it before the record is PENDING does the
 same to the record.
+
+Nobody can wake a message that its queue delays, or that is hidden without its receipt handle. Such a wait lasts 15
+minutes at most, and the attempt starts at its end.
 """
 
 from __future__ import annotations
@@ -76,10 +79,14 @@ def restart_failed(record: JobRecord, now: int) -> Write[JobRecord]:
 
 def make_due(record: JobRecord, now: int) -> Write[JobRecord]:
     """Make a job due that waits for its next attempt; refused when it waits for another one by now."""
-    waiting = record.get("waiting_message")
-    same = Test("waiting_message", "absent") if waiting is None else Test("waiting_message", "=", waiting)
     return Write(
         record["id"],
-        when=((Test("state", "=", State.RETRYING.value), same),),
+        # An attempt in between has raised the attempt; a redrive has set it back, and raised its own number.
+        when=(
+            (
+                Test("state", "=", State.RETRYING.value),
+                *(Test(name, "=", record[name]) for name in ("attempt", "redrives") if name in record),
+            ),
+        ),
         set={"next_at": now, "updated_at": now},
     )

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from offload.core.jobs.state import State
+from offload.core.retention import DAY, RECORD_DAYS
 from offload.core.writes import Condition, Test
 
 if TYPE_CHECKING:
@@ -14,14 +15,7 @@ if TYPE_CHECKING:
     from offload.core.messages.message import Message
     from offload.core.records import ErrorRecord, JobRecord
 
-DAY_MS = 86_400_000
-RECORD_LIFE_DAYS = 35
-"""How long a record outlives its last change. A message lives at most 14 days in queue and DLQ together (the age on a
-standard queue counts from the first enqueue), and a redrive gives it 14 more: a duplicate may still arrive 28 days
-after the job ended and must find the record. A week is added for the operator who redrives on the last day."""
-
-LONGEST_DELAY = 365 * 86_400
-"""Seconds that a job may be delayed by."""
+DAY_MS = DAY * 1000
 
 INDEXED = (State.FAILED, State.RETRYING, State.SCHEDULED)
 """States that can be listed. A job that simply succeeds never enters the index, so it pays for no index write."""
@@ -29,12 +23,29 @@ INDEXED = (State.FAILED, State.RETRYING, State.SCHEDULED)
 SHARDS = 4
 """Index partitions per task and state: a storm of failures spreads over several, each good for 1,000 writes/s."""
 
+_NO_RECORD = (Test("id", "absent"),)
+
 NOT_STARTED: Condition = (
-    (Test("id", "absent"),),
+    _NO_RECORD,
     (Test("state", "=", State.PENDING.value),),
     (Test("state", "=", State.SCHEDULED.value),),
 )
 """No run has begun: there is no record yet, or the record waits for the first run."""
+
+
+def of_task(task: str, cases: Condition) -> Condition:
+    """Return the cases of a condition, each for a record of this task alone.
+
+    A message may name any job id, also one that belongs to another task. Every write that a message causes has its
+    condition from here, so that no message changes another task's job.
+    """
+    return with_tests(cases, Test("task", "=", task))
+
+
+def with_tests(cases: Condition, *tests: Test) -> Condition:
+    """Return the cases of a condition, each with further tests of the record; the case of no record stays as it is."""
+    return tuple(case if case == _NO_RECORD else (*case, *tests) for case in cases)
+
 
 _KEEP_FIRST, _KEEP_LAST = 4, 20
 """History entries that are kept. Those between are dropped, so that a record stays small however long its story."""
@@ -44,7 +55,7 @@ _LONGEST_NOTE, _LONGEST_REASON = 120, 200
 
 def record_ttl(last_change: int) -> int:
     """Return when a record may be deleted (epoch seconds) whose last change is at epoch milliseconds `last_change`."""
-    return (last_change + RECORD_LIFE_DAYS * DAY_MS) // 1000
+    return (last_change + RECORD_DAYS * DAY_MS) // 1000
 
 
 def index_key(task: str, state: State, job_id: str) -> str:
@@ -83,6 +94,12 @@ def first_attributes(delivery: Delivery) -> dict[str, Any]:
 def first_history(delivery: Delivery) -> dict[str, list[Any]]:
     """Return the PENDING entry that the producer would have written, for a record that the worker writes first."""
     return {"history": [history_entry(State.PENDING, delivery.enqueued_at, 0)]}
+
+
+def last_message(delivery: Delivery) -> dict[str, Any]:
+    """Return what a record keeps of the message that its job is claimed or failed by."""
+    copied_at = delivery.message.copied_at
+    return {"message_id": delivery.message_id, "message_copied_at": copied_at[-1] if copied_at else 0}
 
 
 def history_entry(state: State, at: int, attempt: int, note: str | None = None) -> list[Any]:

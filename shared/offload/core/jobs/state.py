@@ -52,6 +52,7 @@ TRANSITIONS: dict[State | None, dict[State, str]] = {
         State.RETRYING: "the run failed, and attempts are left",
         State.FAILED: "the run failed for good, or its worker died on the last attempt",
         State.CANCELLED: "it was asked to stop",
+        State.EXPIRED: "received after `expires`, and its only claim was released",
     },
     State.RETRYING: {
         State.RUNNING: "its time has come",

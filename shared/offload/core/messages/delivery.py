@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
+from offload.core.ids import id_apart
+
 if TYPE_CHECKING:
     from offload.core.messages.message import Message
 
@@ -31,6 +33,10 @@ class Delivery(NamedTuple):
     def enqueued_at(self) -> int:
         """When the job was enqueued, epoch milliseconds: as the producer says, else when its message was sent."""
         return self.message.enqueued_at or self.sent_at
+
+    def apart(self) -> Delivery:
+        """Return this delivery under an id of its own for its failure, because its job id is another task's."""
+        return self._replace(job_id=id_apart(self.job_id, self.task))
 
     @property
     def message_ids(self) -> tuple[str, ...]:

@@ -9,11 +9,11 @@ import hashlib
 import json
 import re
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any, Protocol, cast
+from typing import TYPE_CHECKING, Any, Protocol, TypeGuard, cast
 
 from offload.core.clock import epoch_ms
 from offload.core.errors import DefinitionError, MessageError
-from offload.core.ids import JOB_ID, check_job_id
+from offload.core.ids import JOB_ID, RECORD_ID, check_job_id
 
 if TYPE_CHECKING:
     from offload.core.records import BlobReference
@@ -22,10 +22,12 @@ VERSION = 1
 MOST_HOPS = 50
 """Longest chain of tasks that enqueue tasks. Lambda's own guard (about 16) is switched off for our functions."""
 
-MOST_REPLACED = 50
-"""Ids in `replaces`, 36 bytes each. So many are enough for days of an outage in which no record can be written."""
+MOST_REPLACED = 200
+"""Entries of `replaces` and of `copied_at`, 50 bytes for both. So many copies are made in a day and a half of an outage
+in which no record can be written."""
 
 _LONGEST_TEXT = 256
+_YEAR_10000 = 253_402_300_800_000
 _GROUP = re.compile(r"[!-~]{1,128}")
 _UNSENDABLE = re.compile("[\ud800-\udfff\ufffe\uffff]")
 
@@ -47,7 +49,9 @@ class Message:
         hops: Tasks between it and the program that began the chain.
         workflow: Workflow it belongs to.
         payload_ref: `bucket` and `key` of a payload in S3.
-        replaces: SQS ids of the messages that this one replaces, oldest first; only workers write it.
+        replaces: SQS ids of the messages that this one replaces, oldest first; only workers write it and what follows.
+        copied_at: When each copy was made, oldest first.
+        first_sent_at: When the message was sent that the first copy has replaced.
     """
 
     payload: dict[str, Any] | None = field(repr=False)
@@ -63,6 +67,8 @@ class Message:
     workflow: str | None = None
     payload_ref: BlobReference | None = None
     replaces: tuple[str, ...] = ()
+    copied_at: tuple[int, ...] = ()
+    first_sent_at: int | None = None
 
     def encode(self) -> str:
         """Write the body: compact JSON with unset fields left out."""
@@ -125,8 +131,10 @@ class Message:
             payload_ref=cast("BlobReference | None", ref),
             hops=hops,
             replaces=_replaces(data),
+            copied_at=_copied_at(data),
+            first_sent_at=_first_sent_at(data),
             id=_job_id(data, "id"),
-            parent=_job_id(data, "parent"),
+            parent=_parent(data),
             expires_at=_time(data, "expires_at"),
             enqueued_at=_time(data, "enqueued_at"),
             **{name: _text(data, name) for name in ("task", "key", "tenant", "lane", "workflow")},
@@ -152,15 +160,23 @@ def job_id_of(body: str) -> str | None:
         return None
 
 
-class _Identified(Protocol):
-    @property
-    def message_id(self) -> str: ...
+class AnyMessage(Protocol):
+    """A message as any queue keeps it or hands it out."""
 
     @property
-    def body(self) -> str: ...
+    def message_id(self) -> str:
+        """SQS's id of it."""
+
+    @property
+    def body(self) -> str:
+        """Its body."""
+
+    @property
+    def sent_at(self) -> int:
+        """When it was sent, epoch milliseconds."""
 
 
-def job_id_for(message: _Identified) -> str:
+def job_id_for(message: AnyMessage) -> str:
     """Return the job a message belongs to: the one that its body names, else the one of its SQS message id."""
     return job_id_of(message.body) or message.message_id
 
@@ -172,6 +188,21 @@ def _replaces(data: dict[str, Any]) -> tuple[str, ...]:
     return tuple(item for item in listed if isinstance(item, str) and JOB_ID.fullmatch(item))[-MOST_REPLACED:]
 
 
+def _copied_at(data: dict[str, Any]) -> tuple[int, ...]:
+    value = data.get("copied_at")
+    listed = value if isinstance(value, list) else []
+    return tuple(item for item in listed if _is_moment(item))[-MOST_REPLACED:]
+
+
+def _first_sent_at(data: dict[str, Any]) -> int | None:
+    value = data.get("first_sent_at")
+    return value if _is_moment(value) else None
+
+
+def _is_moment(value: object) -> TypeGuard[int]:
+    return type(value) is int and 0 <= value < _YEAR_10000
+
+
 def _job_id(data: dict[str, Any], name: str) -> str | None:
     value = data.get(name)
     if value is None:
@@ -180,6 +211,11 @@ def _job_id(data: dict[str, Any], name: str) -> str | None:
         return check_job_id(value)
     except DefinitionError as error:
         raise MessageError(f"{name}: {error}") from error
+
+
+def _parent(data: dict[str, Any]) -> str | None:
+    value = data.get("parent")
+    return value if isinstance(value, str) and RECORD_ID.fullmatch(value) else _job_id(data, "parent")
 
 
 def _text(data: dict[str, Any], name: str) -> str | None:
@@ -203,7 +239,7 @@ def _time(data: dict[str, Any], name: str) -> int | None:
         read = epoch_ms(value)
     except (ValueError, OverflowError):
         read = None
-    if read is None or not 0 <= read < 253_402_300_800_000:  # noqa: PLR2004 - the year 10000
+    if read is None or not 0 <= read < _YEAR_10000:
         raise MessageError(f"{name} must be epoch milliseconds or an ISO 8601 time")
     return read
 

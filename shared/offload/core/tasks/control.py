@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from offload.core.durations import seconds
 from offload.core.errors import OffloadError
+from offload.core.retention import LONGEST_DELAY
 
 if TYPE_CHECKING:
     from offload.core.durations import Duration
@@ -22,13 +23,14 @@ class RetryLater(OffloadError):
 
     Args:
         reason: Shown in the job's history.
-        delay: How long to wait, such as `"5m"`, `timedelta(minutes=5)` or seconds; None takes the task's backoff.
+        delay: How long to wait, such as `"5m"`, `timedelta(minutes=5)` or seconds, at most 365 days; None takes the
+            task's backoff.
     """
 
     def __init__(self, reason: str = "asked to run again later", *, delay: Duration | None = None) -> None:
         """Check the delay at once, where the mistake can be seen."""
         super().__init__(reason)
-        self.delay: float | None = None if delay is None else seconds(delay, field="delay")
+        self.delay: float | None = None if delay is None else seconds(delay, field="delay", most=LONGEST_DELAY)
 
 
 class SoftTimeLimitExceeded(OffloadError):

@@ -15,8 +15,8 @@ class Allow:
 
     Attributes:
         actions: Such as `s3:GetObject`. No bare `*`.
-        resources: ARNs, in which `{bucket}`, `{table}`, `{partition}`, `{region}` and `{account}` stand for this
-            stack's: `{bucket}/thumbnails/*`.
+        resources: ARNs, in which `{bucket}`, `{table}`, `{stack}`, `{partition}`, `{region}` and `{account}` stand for
+            this stack's: `{bucket}/thumbnails/*`.
         conditions: An IAM condition block, if any.
     """
 
@@ -32,11 +32,19 @@ class Allow:
     ) -> None:
         """Take one or several of each, and refuse what would open more than the task says."""
         for name, value in (("actions", actions), ("resources", resources)):
-            listed = (value,) if isinstance(value, str) else tuple(value)
+            listed = tuple(value) if isinstance(value, tuple | list) else (value,)
             if not listed or not all(isinstance(item, str) and item for item in listed):
-                msg = f"allow: {name}={value!r} must name at least one"
+                msg = f"allow: {name}={value!r} must be a text, or a tuple of at least one"
                 raise DefinitionError(msg)
             object.__setattr__(self, name, listed)
+        if conditions is not None and not (
+            isinstance(conditions, dict) and all(isinstance(each, dict) for each in conditions.values())
+        ):
+            msg = (
+                f"allow: conditions={conditions!r} must map operators to conditions, such as "
+                "{'StringEquals': {'aws:SourceAccount': '123456789012'}}"
+            )
+            raise DefinitionError(msg)
         object.__setattr__(self, "conditions", conditions)
         for action in self.actions:
             if not re.fullmatch(r"[a-z0-9-]+:[A-Za-z0-9]+\*?", action):

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from offload.core.errors import DefinitionError, UnknownTask
+from offload.core.tasks.follow_up_target import check_follow_ups
 from offload.core.tasks.task import AnyTask
 
 PACKAGE = "functions"
@@ -68,6 +69,8 @@ def discover(root: Path) -> dict[str, AnyTask[Any, Any]]:
     """Import every task of a project, by name.
 
     Raises:
-        DefinitionError: A folder is broken; names its path and the reason.
+        DefinitionError: A folder is broken, or a follow-up does not take `job`; names its path and the reason.
     """
-    return {name: load_task(name, root) for name in task_names(root)}
+    tasks = {name: load_task(name, root) for name in task_names(root)}
+    check_follow_ups(tasks, tasks)
+    return tasks

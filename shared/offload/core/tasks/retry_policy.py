@@ -6,9 +6,10 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from offload.core.durations import Duration, seconds, text
-from offload.core.errors import DefinitionError
+from offload.core.errors import DefinitionError, WrongResult
 from offload.core.ports import LONGEST_VISIBILITY
 from offload.core.tasks.control import Permanent, RetryLater
+from offload.core.tasks.setting import is_bool
 
 if TYPE_CHECKING:
     import random
@@ -62,6 +63,7 @@ class Retry:
             raise DefinitionError(msg)
         object.__setattr__(self, "_base", seconds(self.base, field="retry.base"))
         object.__setattr__(self, "_cap", seconds(self.cap, field="retry.cap", most=LONGEST_VISIBILITY))
+        is_bool("retry.jitter", self.jitter)
         for name in ("on", "never"):
             object.__setattr__(self, name, _exceptions(getattr(self, name), f"retry.{name}"))
 
@@ -81,22 +83,32 @@ class Retry:
             attempt: The attempt that failed, 1 for the first.
             rng: Source of the jitter.
         """
-        if isinstance(error, Permanent):
+        # By type here and below: an error may lie about its class, or raise when asked.
+        kind = type(error)
+        if issubclass(kind, Permanent | WrongResult):
             return GiveUp("permanent")
-        by_choice = isinstance(error, RetryLater)
-        if not by_choice and (_covers(self.never, error) or not _covers(self.on, error)):
+        by_choice = issubclass(kind, RetryLater)
+        if not by_choice and (_covers(self.never, kind) or not _covers(self.on, kind)):
             return GiveUp("not retried")
         if attempt >= self.max_attempts:
             return GiveUp("exhausted")
-        if isinstance(error, RetryLater) and error.delay is not None:
-            return RunAgain(error.delay)
+        if by_choice and (delay := _delay(error)) is not None:
+            return RunAgain(delay)
         bound = self.bound(attempt)
         return RunAgain(rng.uniform(0, bound) if self.jitter else bound)
 
 
-def _covers(listed: tuple[type[BaseException], ...], error: BaseException) -> bool:
+def _delay(error: BaseException) -> float | None:
+    try:
+        delay: Any = error.delay  # type: ignore[attr-defined]
+        return None if delay is None else seconds(delay, field="delay")
+    except Exception:  # noqa: BLE001 - a subclass may have left the delay out, or have made anything of it
+        return None
+
+
+def _covers(listed: tuple[type[BaseException], ...], kind: type[BaseException]) -> bool:
     # A task that raises SystemExit or its like has failed as any other task: `Exception` stands for those too.
-    return isinstance(error, listed) or (not isinstance(error, Exception) and issubclass(Exception, listed))
+    return issubclass(kind, listed) or (not issubclass(kind, Exception) and issubclass(Exception, listed))
 
 
 def _exceptions(value: object, field_name: str) -> tuple[type[BaseException], ...]:

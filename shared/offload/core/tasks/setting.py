@@ -10,7 +10,7 @@ from offload.core.durations import seconds
 from offload.core.errors import DefinitionError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     Check = Callable[[str, Any], Any]
     """Takes a setting's name and value, and returns the value to keep or raises `DefinitionError`."""
@@ -72,6 +72,24 @@ def is_whole(least: int, most: int) -> Check:
     def check(name: str, value: Any) -> Any:
         if isinstance(value, bool) or not isinstance(value, int) or not least <= value <= most:
             raise DefinitionError(f"{name}={value!r} must be a whole number from {least} to {most}")
+        return value
+
+    return check
+
+
+def is_bool(name: str, value: Any) -> Any:
+    """Check a boolean: a text such as `"no"` would count as true."""
+    if not isinstance(value, bool):
+        raise DefinitionError(f"{name}={value!r} must be True or False")
+    return value
+
+
+def is_one_of(choices: Sequence[str]) -> Check:
+    """Check a text that has to be one of some."""
+
+    def check(name: str, value: Any) -> Any:
+        if value not in choices:
+            raise DefinitionError(f"{name}={value!r} must be {' or '.join(map(repr, choices))}")
         return value
 
     return check
@@ -149,6 +167,6 @@ def _is_lane(name: str, value: Any) -> Any:
 
 def is_schedule(name: str, value: Any) -> Any:
     """Check a schedule by what it can do, so that a task without schedules does not load the cron engine."""
-    if not hasattr(value, "aws_expression"):
+    if isinstance(value, type) or not hasattr(value, "aws_expression"):
         raise DefinitionError(f"{name}={value!r} must be Cron(...) or Every(...), such as Cron('0 2 * * *')")
     return value

@@ -12,8 +12,10 @@ from dataclasses import dataclass, fields, replace
 from typing import TYPE_CHECKING, Any, TypedDict
 
 from offload.core.durations import Duration, seconds, text
+from offload.core.enqueueing.options import TRACKS, Track
 from offload.core.errors import DefinitionError, did_you_mean
 from offload.core.flow.rate_limit import RateLimit
+from offload.core.jobs.idempotency_keys import LONGEST_KEY_WINDOW, SHORTEST_KEY_WINDOW
 from offload.core.jobs.state import State
 from offload.core.tasks import setting as checks
 from offload.core.tasks.permissions import Allow
@@ -154,6 +156,27 @@ class Settings:
             takes="from 1s",
             meaning="jobs that could not start in time end EXPIRED, unless their options say otherwise",
             show=lambda value: None if value is None else _duration(value),
+            for_producers=True,
+        ),
+    )
+    key_window: Duration = setting(
+        "1d",
+        Setting(
+            check=checks.is_duration(least=SHORTEST_KEY_WINDOW, most=LONGEST_KEY_WINDOW),
+            takes="1m to 30d",
+            meaning="how long a `key` names its job, unless the job's options say otherwise",
+            show=_duration,
+            for_producers=True,
+        ),
+    )
+    track: Track = setting(
+        "enqueue",
+        Setting(
+            check=checks.is_one_of(TRACKS),
+            takes='`"enqueue"`, `"start"`',
+            meaning="when a job's record is first written: by its producer, or only when it starts",
+            show=unchanged,
+            for_producers=True,
         ),
     )
     enqueues: tuple[str, ...] | list[str] = setting(
@@ -200,15 +223,6 @@ class Settings:
     def soft_limit(self) -> float:
         """The soft limit in seconds."""
         return self.hard_limit * 0.9 if self.soft_timeout is None else seconds(self.soft_timeout, field="soft_timeout")
-
-    @property
-    def max_receives(self) -> int:
-        """The queue's `maxReceiveCount`: a backstop, well above the attempts.
-
-        Uncharged returns count as receives too, but the worker replaces a message that comes near the limit. Every
-        receive above the attempts is one more step of a failed message on its way to the DLQ, so there are few.
-        """
-        return self.retry.max_attempts + 10
 
     @property
     def result_life(self) -> float:
@@ -258,6 +272,8 @@ class TaskSettings(TypedDict, total=False):
     on_success: str | None
     on_failure: str | None
     expires: Duration | None
+    key_window: Duration
+    track: Track
     enqueues: tuple[str, ...] | list[str]
     allow: Sequence[Allow]
     environment: dict[str, str]

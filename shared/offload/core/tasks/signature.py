@@ -8,13 +8,23 @@ from __future__ import annotations
 
 import inspect
 import json
-from typing import TYPE_CHECKING, Any, NotRequired, Optional, get_type_hints
+from copy import deepcopy
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, NotRequired, Optional, get_args, get_type_hints
 
-from pydantic import ConfigDict, PydanticSchemaGenerationError, PydanticUserError, TypeAdapter, ValidationError
+from pydantic import (
+    ConfigDict,
+    PydanticSchemaGenerationError,
+    PydanticUserError,
+    SecretBytes,
+    SecretStr,
+    TypeAdapter,
+    ValidationError,
+)
 from pydantic_core import PydanticSerializationError
 from typing_extensions import TypedDict
 
-from offload.core.errors import DefinitionError, PayloadError
+from offload.core.errors import DefinitionError, PayloadError, WrongResult
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -22,6 +32,8 @@ if TYPE_CHECKING:
 _WRITING = ConfigDict(ser_json_bytes="base64", val_json_bytes="base64", ser_json_inf_nan="strings")
 _CONFIG = ConfigDict(extra="forbid", arbitrary_types_allowed=False, **_WRITING)
 _make_typed_dict: Any = TypedDict  # the type checker knows only the class statement
+_BOTH_NAMES: dict[str, Any] = {"by_alias": True, "by_name": True}
+"""What is written has the fields' names, and other programs send their aliases: both are read."""
 _BY_NAME = (inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY)
 
 
@@ -54,6 +66,9 @@ class Signature:
                 )
                 raise DefinitionError(msg)
             annotation = hints.get(parameter.name, Any)
+            if any(each is SecretStr or each is SecretBytes for each in (annotation, *get_args(annotation))):
+                msg = f"task {name!r}: parameter {parameter.name} would travel as asterisks: write offload.Secret[str]"
+                raise DefinitionError(msg)
             optional = parameter.default is not inspect.Parameter.empty
             fields[parameter.name] = NotRequired[annotation] if optional else annotation
         payload = _make_typed_dict(f"{name}_payload", fields)
@@ -62,6 +77,7 @@ class Signature:
         self._returned = hints.get("return", Any)
         self._result: TypeAdapter[Any] = self._adapter(self._returned, "return annotation")
         self._shown = payload
+        self._schema: dict[str, Any] | None = None
 
     def _adapter(self, kind: Any, what: str) -> TypeAdapter[Any]:
         # pydantic takes the settings for bytes and NaN only from the outermost type, and a model there takes none from
@@ -98,31 +114,55 @@ class Signature:
             PayloadError: The payload does not fit the signature; names each wrong field.
         """
         try:
-            return self._payload.validate_json(json.dumps(payload, separators=(",", ":")))
-        except (ValidationError, RecursionError) as error:
+            return self._payload.validate_json(json.dumps(payload, separators=(",", ":")), **_BOTH_NAMES)
+        except (TypeError, ValueError, RecursionError) as error:
             raise self._wrong(error) from error
 
     def _wrong(self, error: Exception) -> PayloadError:
         if not isinstance(error, ValidationError):
             return PayloadError(f"{self._name}: the payload cannot be written as JSON: {error}")
-        # Input values stay out of the message: payloads do not belong in logs or records.
-        wrong = (
-            f"{'.'.join(str(part) for part in item['loc']) or 'payload'}: {item['msg']}"
-            for item in error.errors(include_url=False, include_input=False, include_context=False)
-        )
-        return PayloadError(f"{self._name}: {'; '.join(wrong)}")
+        return PayloadError(f"{self._name}: {_places(error, 'payload')}")
 
     def write_result(self, value: Any) -> str:
-        """Write a result as JSON text by the return annotation.
+        """Write a result as JSON text by the return annotation, and make sure that it can be read by it.
+
+        Reading the text costs once or twice what writing costs. A result without an annotation, or of type Any, is not
+        read.
 
         Raises:
-            PayloadError: The value has no JSON form.
+            WrongResult: The value has no JSON form, or is not what the annotation allows; names the place in it.
         """
         try:
-            return self._result.dump_json(value, warnings=False).decode()
+            text = self._result.dump_json(value, warnings=False).decode()
         except (PydanticSerializationError, ValueError, TypeError, RecursionError) as error:
             msg = f"{self._name}: the result of type {type(value).__name__} cannot be written as JSON: {error}"
-            raise PayloadError(msg) from error
+            raise WrongResult(msg) from error
+        if self._returned is Any:
+            return text
+        try:
+            if text != "null":
+                self._result.validate_json(text, **_BOTH_NAMES)
+            elif not self._may_return_none:
+                raise WrongResult(f"{self._name}: the result is None, and the task is annotated {self._annotation}")
+        except (ValidationError, RecursionError) as error:
+            msg = f"{self._name}: the result is not what `{self._annotation}` allows: {_places(error, 'result')}"
+            raise WrongResult(msg) from error
+        return text
+
+    @cached_property
+    def _may_return_none(self) -> bool:
+        if self._returned is None or self._returned is type(None):
+            return True
+        try:
+            TypeAdapter(self._returned, config=None).validate_python(None)
+        except (ValidationError, PydanticUserError):
+            return False
+        return True
+
+    @property
+    def _annotation(self) -> str:
+        annotation = self._signature.return_annotation
+        return f"-> {annotation if isinstance(annotation, str) else inspect.formatannotation(annotation)}"
 
     def read_result(self, text: str) -> Any:
         """Read a result's JSON text back into the annotated type.
@@ -131,14 +171,25 @@ class Signature:
             PayloadError: The task returned something else, or is annotated otherwise by now.
         """
         try:
-            return self._result.validate_json(text)
+            return self._result.validate_json(text, **_BOTH_NAMES)
         except ValidationError as error:
             msg = f"{self._name}: the result is not what the task is annotated to return: {self._wrong(error)}"
             raise PayloadError(msg) from error
 
     def schema(self) -> dict[str, Any]:
-        """Return the payload's JSON schema, with the defaults of optional parameters where JSON has them."""
-        schema = TypeAdapter(self._shown).json_schema()
+        """Return the payload's JSON schema, with the defaults of optional parameters where JSON has them.
+
+        `core/enqueueing/payload_schema.py` makes a check from it for producers that do not import the task.
+        """
+        if self._schema is None:
+            self._schema = self._write_schema()
+        return deepcopy(self._schema)
+
+    def _write_schema(self) -> dict[str, Any]:
+        from offload.core.tasks.schema_writer import SchemaWriter  # only deploying and showing tasks need it
+
+        schema = TypeAdapter(self._shown).json_schema(schema_generator=SchemaWriter)
+        schema.pop("title", None)
         for name, parameter in self._signature.parameters.items():
             if parameter.default is not inspect.Parameter.empty and name in schema.get("properties", {}):
                 try:
@@ -151,3 +202,14 @@ class Signature:
     def result_schema(self) -> dict[str, Any]:
         """Return the result's JSON schema."""
         return TypeAdapter(self._returned).json_schema(mode="serialization")
+
+
+def _places(error: Exception, whole: str) -> str:
+    """Say what is wrong at which places; `whole` stands for the place that is the whole."""
+    if not isinstance(error, ValidationError):
+        return str(error)
+    # Input values stay out of the message: payloads do not belong in logs or records.
+    return "; ".join(
+        f"{'.'.join(str(part) for part in item['loc']) or whole}: {item['msg']}"
+        for item in error.errors(include_url=False, include_input=False, include_context=False)
+    )

@@ -5,13 +5,15 @@ from __future__ import annotations
 import functools
 import inspect
 import sys
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Generic, ParamSpec, Protocol, TypeVar, overload
 
+from offload.core.enqueueing.bulk import BulkRequest, in_own_thread
 from offload.core.enqueueing.options import CheckedOptions
 from offload.core.enqueueing.producer import current_producer
 from offload.core.enqueueing.request import EnqueueRequest
-from offload.core.errors import DefinitionError
+from offload.core.errors import DefinitionError, PayloadError
+from offload.core.tasks.call import Call, arguments
+from offload.core.tasks.function import check_function
 from offload.core.tasks.setting import is_task_name
 from offload.core.tasks.settings import Settings, make_settings
 from offload.core.tasks.signature import Signature
@@ -20,8 +22,10 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
     from typing import Unpack
 
+    from offload.core.enqueueing.bulk import JobHandles
     from offload.core.enqueueing.handle import JobHandle
     from offload.core.enqueueing.options import EnqueueOptions
+    from offload.core.schedules import Schedule
     from offload.core.tasks.settings import TaskSettings
 
 P = ParamSpec("P")
@@ -39,6 +43,10 @@ class AnyTask(Generic[P, R]):
 
     def __init__(self, function: Callable[P, Any], given: Mapping[str, Any]) -> None:
         """Check the name, the settings and the signature at import."""
+        if isinstance(function, AnyTask):
+            msg = f"task {function.name!r} is a task already: use @task once"
+            raise DefinitionError(msg)
+        check_function(function)
         self.name: str = is_task_name("function name", getattr(function, "__name__", None))
         self.function: Callable[P, Any] = function
         try:
@@ -49,8 +57,18 @@ class AnyTask(Generic[P, R]):
         self.signature: Signature = Signature(self.name, function)
         self.is_async: bool = inspect.iscoroutinefunction(function)
         for schedule in self.settings.schedules:
-            self.signature.read(schedule.payload)
+            self._check_payload(schedule)
         functools.update_wrapper(self, function)  # type: ignore[arg-type]  # this class itself cannot be called
+
+    def _check_payload(self, schedule: Schedule) -> None:
+        try:
+            self.signature.read(schedule.payload)
+        except PayloadError as error:
+            when = getattr(schedule, "expression", None) or getattr(schedule, "interval", None)
+            msg = (
+                f"task {self.name!r}: schedules: {type(schedule).__name__}({when!r}): its payload does not fit {error}"
+            )
+            raise DefinitionError(msg) from error
 
     def __repr__(self) -> str:
         """Show the name."""
@@ -74,7 +92,7 @@ class AnyTask(Generic[P, R]):
         """Say how the next job is to be enqueued; options never mix with the task's arguments.
 
         Args:
-            options: `delay`, `priority`, `key`, `tenant`, `expires`, `id`; see `EnqueueOptions`.
+            options: `delay`, `eta`, `priority`, `key`, `tenant` and more; see `EnqueueOptions`.
 
         Raises:
             DefinitionError: An option is wrong; names it.
@@ -89,29 +107,61 @@ class AnyTask(Generic[P, R]):
         countdown: float | None = None,
         **options: Unpack[EnqueueOptions],
     ) -> JobHandle[R]:
-        """Enqueue with Celery's spelling: `countdown` is `delay`, the rest as in `options`."""
+        """Enqueue with Celery's spelling: `countdown` is `delay`, the rest as in `options`, `eta` too."""
         if countdown is not None:
-            if options.get("delay") is not None:
-                msg = f"give countdown={countdown!r} or delay={options['delay']!r}, not both: they are the same option"
-                raise DefinitionError(msg)
+            for name in ("delay", "eta"):
+                if options.get(name) is not None:
+                    msg = f"give countdown={countdown!r} or {name}={options.get(name)!r}, not both"
+                    raise DefinitionError(f"{msg}: each says when the job starts")
             options["delay"] = countdown
         return TaskWithOptions(self, CheckedOptions.read(options)).send(tuple(args), dict(kwargs or {}))
 
-    def delay_many(self, calls: Iterable[Any]) -> list[JobHandle[R]]:
-        """Enqueue many jobs, ten messages a request.
+    def si(self, *args: P.args, **kwargs: P.kwargs) -> Call[R]:
+        """Return a call as a value, for `delay_many`; `task.options(...).si(...)` gives it options of its own."""
+        return Call(self, args, kwargs, CheckedOptions())
+
+    def delay_many(
+        self,
+        calls: Iterable[Any],
+        *,
+        progress: Callable[[int, int], None] | None = None,
+        id_prefix: str | None = None,
+    ) -> JobHandles[JobHandle[R]]:
+        """Enqueue many jobs, however many, in few requests and in flat memory.
 
         Args:
-            calls: One entry a job: a dict of arguments by name, a tuple of positional ones, or the single argument.
+            calls: One entry a job: a dict of arguments by name, a tuple of positional ones, the single argument, or
+                `task.options(...).si(...)` for a job with options of its own. They are read once, and all are checked
+                before anything is sent.
+            progress: Called with the number of jobs that are dealt with, and the number of all. What it raises ends
+                the work.
+            id_prefix: The jobs' ids are `PREFIX-0`, `PREFIX-1` and so on. The same calls under the same prefix enqueue
+                only what is missing. `PREFIX/SECRET` adds to each id a tag that cannot be guessed without the secret;
+                without a prefix one of this kind is drawn.
 
         Returns:
-            One handle a call, in the same order.
+            One handle a call, in the same order; a handle is made when it is asked for.
 
         Raises:
-            PayloadError: An entry does not fit; nothing was enqueued.
+            WrongCalls: Some entries do not fit; nothing was enqueued. It names them by index.
             PartlyEnqueued: Some entries are not known to be enqueued; it holds the handles of the others, what failed
-                and the job ids under which to try again.
+                and how to go on.
         """
-        return TaskWithOptions(self, CheckedOptions()).delay_many(calls)
+        return TaskWithOptions(self, CheckedOptions()).delay_many(calls, progress=progress, id_prefix=id_prefix)
+
+    async def adelay_many(
+        self,
+        calls: Iterable[Any],
+        *,
+        progress: Callable[[int, int], None] | None = None,
+        id_prefix: str | None = None,
+    ) -> JobHandles[JobHandle[R]]:
+        """`delay_many` for `async` code; `calls` is read and `progress` is called in another thread."""
+        return await TaskWithOptions(self, CheckedOptions()).adelay_many(calls, progress=progress, id_prefix=id_prefix)
+
+    def with_options(self, options: CheckedOptions) -> TaskWithOptions[P, R]:
+        """Return this task with options that are checked already."""
+        return TaskWithOptions(self, options)
 
 
 class Task(AnyTask[P, R]):
@@ -152,26 +202,58 @@ class TaskWithOptions(Generic[P, R]):
 
     async def adelay(self, *args: P.args, **kwargs: P.kwargs) -> JobHandle[R]:
         """Enqueue from `async` code."""
-        import asyncio  # only async callers pay for it
+        return await self.asend(args, kwargs)
 
-        return await asyncio.to_thread(self.send, args, kwargs)
+    def si(self, *args: P.args, **kwargs: P.kwargs) -> Call[R]:
+        """Return a call with these options as a value; see `Task.si`."""
+        return Call(self.task, args, kwargs, self.options)
 
-    def delay_many(self, calls: Iterable[Any]) -> list[JobHandle[R]]:
-        """Enqueue many jobs with these options; see `Task.delay_many`."""
-        if self.options.id is not None or self.options.key is not None:
-            msg = "delay_many: id and key name one job; enqueue such jobs one by one"
-            raise DefinitionError(msg)
-        requests = [self._request(*_arguments(entry)) for entry in calls]
-        return current_producer().send_many(requests)
+    def delay_many(
+        self,
+        calls: Iterable[Any],
+        *,
+        progress: Callable[[int, int], None] | None = None,
+        id_prefix: str | None = None,
+    ) -> JobHandles[JobHandle[R]]:
+        """Enqueue many jobs with these options, unless an entry has its own; see `Task.delay_many`."""
+        for name in ("id", "key"):
+            if getattr(self.options, name) is not None:
+                msg = f"{name} names one job: give each entry its own, such as task.options({name}=...).si(...)"
+                raise DefinitionError(msg)
+        shared = self._complete(self.options)
+
+        def request(entry: Any) -> EnqueueRequest:
+            if not isinstance(entry, Call):
+                return self._request(*arguments(entry), shared)
+            if entry.task is not self.task:
+                raise PayloadError(f"the call is of task {entry.task.name!r}, not of {self.task.name!r}")
+            return self._request(entry.args, entry.kwargs, entry.options.over(shared))
+
+        return current_producer().send_many(BulkRequest(self.task.name, calls, request, id_prefix, progress))
+
+    async def adelay_many(
+        self,
+        calls: Iterable[Any],
+        *,
+        progress: Callable[[int, int], None] | None = None,
+        id_prefix: str | None = None,
+    ) -> JobHandles[JobHandle[R]]:
+        """`delay_many` for `async` code; see `Task.adelay_many`."""
+        return await in_own_thread(lambda told: self.delay_many(calls, progress=told, id_prefix=id_prefix), progress)
 
     def send(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> JobHandle[R]:
         """Enqueue a job whose arguments are already gathered."""
-        return current_producer().send(self._request(args, kwargs))
+        return current_producer().send(self._request(args, kwargs, self._complete(self.options)))
 
-    def _request(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> EnqueueRequest:
-        options = self.options
-        if options.expires is None and self.task.settings.expires is not None:
-            options = replace(options, expires=self.task.settings.expires)
+    async def asend(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> JobHandle[R]:
+        """`send` for `async` code."""
+        return await current_producer().asend(self._request(args, kwargs, self._complete(self.options)))
+
+    def _complete(self, options: CheckedOptions) -> CheckedOptions:
+        """Return the options, with the task's own expiry where they have none."""
+        return options.over(CheckedOptions(expires=self.task.settings.expires))
+
+    def _request(self, args: tuple[Any, ...], kwargs: dict[str, Any], options: CheckedOptions) -> EnqueueRequest:
         options.check_lane(self.task.name, self.task.settings.priorities)
         signature = self.task.signature
         return EnqueueRequest(
@@ -181,12 +263,6 @@ class TaskWithOptions(Generic[P, R]):
             signature.read_result,
             self.task.settings.retry.max_attempts,
         )
-
-
-def _arguments(entry: Any) -> tuple[tuple[Any, ...], dict[str, Any]]:
-    if isinstance(entry, dict):
-        return (), entry
-    return (entry if isinstance(entry, tuple) else (entry,)), {}
 
 
 class TaskDecorator(Protocol):

@@ -8,14 +8,14 @@ import time
 from pathlib import Path
 from typing import Literal
 
-from offload import Retry, SoftTimeLimitExceeded, current_job, task
+from offload import PayloadError, Retry, SoftTimeLimitExceeded, current_job, enqueue, task
 
 HEAVY = {"asyncio", "boto3", "botocore.session", "aws_lambda_powertools.utilities.parser", "pydantic"}
 
 
-@task(timeout="3s", soft_timeout="2s", retry=Retry(max_attempts=3, base="30s", jitter=False))
+@task(timeout="3s", soft_timeout="2s", retry=Retry(max_attempts=3, base="30s", jitter=False, never=(PayloadError,)))
 def probe(
-    do: Literal["return", "raise", "exit", "sleep", "hang", "look", "list"] = "return", seconds: float = 0
+    do: Literal["return", "raise", "exit", "sleep", "hang", "look", "list", "enqueue"] = "return", seconds: float = 0
 ) -> str:
     """Return, fail, end the process, take a while, ignore every limit, or tell where it runs and what is loaded."""
     match do:
@@ -30,6 +30,8 @@ def probe(
                 _hang(seconds)
         case "look":
             return f"{Path(os.environ['LAMBDA_TASK_ROOT']).resolve()} {Path(__file__).resolve()}"
+        case "enqueue":
+            enqueue("probe", {"seconds": "soon" if seconds else 0})
         case "list":
             return " ".join(sorted(HEAVY & set(sys.modules)))
     return f"attempt {current_job().attempt}"

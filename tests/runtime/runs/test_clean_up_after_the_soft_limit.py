@@ -7,9 +7,14 @@ import asyncio
 import pytest
 
 from offload import SoftTimeLimitExceeded
-from offload.runtime.limits import run_async
+from offload.runtime.event_loop import run_in_event_loop
+from offload.runtime.limits import SoftLimit
 
 SOON, LONG = 0.01, 30
+
+
+def run(work):
+    return run_in_event_loop(work, SoftLimit(SOON, LONG), lambda result: result)
 
 
 async def meet_the_soft_limit():
@@ -26,7 +31,7 @@ def test_a_timeout_of_the_clean_up_is_a_timeout():
         except TimeoutError:
             return "gave up"
 
-    assert run_async(work, SOON) == "gave up"
+    assert run(work) == "gave up"
 
 
 def test_a_task_group_of_the_clean_up_raises_the_error_of_its_task():
@@ -40,7 +45,7 @@ def test_a_task_group_of_the_clean_up_raises_the_error_of_its_task():
             await asyncio.sleep(LONG)
 
     with pytest.raises(ExceptionGroup) as raised:
-        run_async(work, SOON)
+        run(work)
     assert [str(error) for error in raised.value.exceptions] == ["of the clean-up"]
 
 
@@ -49,4 +54,4 @@ def test_a_coroutine_that_has_met_its_soft_limit_is_not_being_cancelled():
         await meet_the_soft_limit()
         return asyncio.current_task().cancelling()
 
-    assert run_async(work, SOON) == 0
+    assert run(work) == 0

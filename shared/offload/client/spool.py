@@ -1,0 +1,175 @@
+"""Files that stand in for memory while many jobs are enqueued: the checked calls, and what became of each."""
+
+from __future__ import annotations
+
+import json
+import tempfile
+import threading
+import weakref
+from contextlib import contextmanager
+from typing import IO, TYPE_CHECKING, Any, NamedTuple
+
+from offload.core.durations import seconds
+from offload.core.enqueueing.options import CheckedOptions
+from offload.core.errors import PayloadError, Refused
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from datetime import timedelta
+
+    from offload.core.enqueueing.request import EnqueueRequest
+
+_IN_MEMORY = 1_000_000
+"""Bytes of calls that are kept in memory before the file is made."""
+
+_LONGEST_ID = 128
+_DURATIONS = ("delay", "expires", "key_window")
+
+
+class Spool:
+    """The requests of many jobs of one task, checked and waiting to be sent."""
+
+    def __init__(self) -> None:
+        """Begin without requests."""
+        self._file: IO[bytes] = tempfile.SpooledTemporaryFile(max_size=_IN_MEMORY)  # noqa: SIM115 - closed by `close`
+        self._first: EnqueueRequest | None = None
+        self._count = 0
+
+    def __len__(self) -> int:
+        """Return how many requests there are."""
+        return self._count
+
+    @property
+    def first(self) -> EnqueueRequest | None:
+        """The first request; what is true of all jobs of the task is read from it."""
+        return self._first
+
+    def add(self, request: EnqueueRequest) -> None:
+        """Add a request.
+
+        Raises:
+            PayloadError: The payload cannot be written as JSON.
+            Refused: The disk is full.
+        """
+        if self._first is None:
+            self._first = request
+        own = None if request.options == self._first.options else _plain(request.options)
+        try:
+            line = json.dumps([request.payload, own], separators=(",", ":"), allow_nan=False).encode()
+        except (TypeError, ValueError, RecursionError) as error:
+            raise PayloadError(f"{request.task}: the payload cannot be written as JSON: {error}") from error
+        with _disk():
+            self._file.write(line + b"\n")
+        self._count += 1
+
+    def __iter__(self) -> Iterator[tuple[EnqueueRequest, int]]:
+        """Yield the requests in order, each with the number of bytes it has here."""
+        first = self._first
+        if first is None:
+            return
+        with _disk():
+            self._file.seek(0)
+        for line in self._file:
+            payload, own = json.loads(line)
+            options = first.options if own is None else CheckedOptions(**own)
+            yield first._replace(payload=payload, options=options), len(line)
+
+    def close(self) -> None:
+        """Delete the file."""
+        self._file.close()
+
+
+class Outcome(NamedTuple):
+    """What became of a call.
+
+    Attributes:
+        failed: The job is not known to be enqueued.
+        created: The job was not there before.
+        job_id: The job's id, where it does not come from the prefix.
+    """
+
+    failed: bool = False
+    created: bool = True
+    job_id: str | None = None
+
+
+_USUAL = Outcome()
+
+
+class Outcomes:
+    """What became of each call, on disk, so that a handle can be made for any of them. Safe to share between threads.
+
+    The usual outcome, a new job whose id comes from the prefix, takes no room.
+    """
+
+    def __init__(self) -> None:
+        """Begin with the usual outcome for every call."""
+        self._flags, self._ids = _Slots(1), _Slots(_LONGEST_ID)
+
+    def put(self, index: int, outcome: Outcome) -> None:
+        """Note what became of a call.
+
+        Raises:
+            Refused: The disk is full.
+        """
+        if outcome == _USUAL and not self._flags.used:
+            return
+        flags = outcome.failed | (not outcome.created) << 1 | (outcome.job_id is not None) << 2
+        self._flags.write(index, bytes([flags]))
+        if outcome.job_id is not None:
+            self._ids.write(index, outcome.job_id.encode())
+
+    def get(self, index: int) -> Outcome:
+        """Return what became of a call."""
+        flags = int.from_bytes(self._flags.read(index))
+        job_id = self._ids.read(index).rstrip(b"\0").decode() if flags & 4 else None
+        return Outcome(bool(flags & 1), not flags & 2, job_id)
+
+
+class _Slots:
+    """Texts of at most so many bytes by number, in a file that is made for the first of them."""
+
+    def __init__(self, size: int) -> None:
+        self._size = size
+        self._lock = threading.Lock()
+        self._file: IO[bytes] | None = None
+
+    @property
+    def used(self) -> bool:
+        return self._file is not None
+
+    def write(self, index: int, text: bytes) -> None:
+        with self._lock, _disk():
+            if self._file is None:
+                self._file = tempfile.TemporaryFile()  # noqa: SIM115 - it lives as long as the handles do
+                weakref.finalize(self, self._file.close)
+            self._file.seek(index * self._size)
+            self._file.write(text.ljust(self._size, b"\0"))
+
+    def read(self, index: int) -> bytes:
+        with self._lock:
+            if self._file is None:
+                return b""
+            self._file.seek(index * self._size)
+            return self._file.read(self._size)
+
+
+@contextmanager
+def _disk() -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        folder = tempfile.gettempdir()
+        raise Refused(f"the calls cannot be kept in {folder}: {error}; set TMPDIR to a folder with room") from error
+
+
+def _plain(options: CheckedOptions) -> dict[str, Any]:
+    """Return the options that are set as JSON values, from which `CheckedOptions` makes the same."""
+    given = options.given()
+    for name in _DURATIONS:
+        if name in given:
+            duration: str | float | timedelta = given[name]
+            given[name] = seconds(duration, field=name)
+    if "eta" in given and not isinstance(given["eta"], str):
+        given["eta"] = given["eta"].isoformat()
+    return given

@@ -1,0 +1,96 @@
+"""The payload of a task that its producer does not import, checked by the schema in the stack's manifest.
+
+`core/tasks/signature.py` writes the schema from the function's annotations. The rules and the words of errors are those
+of `.delay()`: `"5"` is an int, a datetime is written as ISO 8601, and every wrong field is named. A value may be given
+in its JSON form, or as:
+
+| the schema says                            | accepted too                                      |
+|--------------------------------------------|---------------------------------------------------|
+| `date-time`, `date`, `time`, `duration`    | the classes of `datetime`                         |
+| `uuid`, `decimal`, `base64url`             | `UUID`, `Decimal`, `bytes`; a text for bytes is base64 |
+| `enum`, `const`                            | a member of an `Enum` with that value             |
+| an object                                  | a model, a dataclass, any mapping                 |
+| an array                                   | a tuple, a set                                    |
+
+What a schema cannot say is left to the worker, which has the function.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from collections.abc import Set as AbstractSet
+from datetime import date, datetime, time, timedelta
+from decimal import Decimal
+from enum import Enum
+from typing import Any
+from uuid import UUID
+
+from pydantic import ValidationError
+from pydantic_core import SchemaSerializer, SchemaValidator, core_schema, to_jsonable_python
+
+from offload.core.enqueueing.json_schema import rebuilt
+from offload.core.errors import PayloadError
+
+_CONFIG = core_schema.CoreConfig(ser_json_bytes="base64", ser_json_inf_nan="strings")
+_KEPT = (str, int, float, bool, bytes, datetime, date, time, timedelta, UUID, Decimal, type(None))
+
+
+def wrong_fields(task: str, error: Exception) -> PayloadError:
+    """Return the error that names each wrong field of a payload.
+
+    Input values stay out of the text: payloads do not belong in logs or records.
+    """
+    if not isinstance(error, ValidationError):
+        return PayloadError(f"{task}: the payload cannot be written as JSON: {error}")
+    wrong = (
+        f"{'.'.join(str(part) for part in item['loc']) or 'payload'}: {item['msg']}"
+        for item in error.errors(include_url=False, include_input=False, include_context=False)
+    )
+    return PayloadError(f"{task}: {'; '.join(wrong)}")
+
+
+class PayloadSchema:
+    """Checks and writes the payloads of one task, by the JSON schema of its signature."""
+
+    def __init__(self, task: str, schema: Mapping[str, Any]) -> None:
+        """Make the check.
+
+        Args:
+            task: The task's name, for errors.
+            schema: The payload's JSON schema, as `Signature.schema` writes it.
+        """
+        self._task = task
+        core = rebuilt(schema)
+        self._validator = SchemaValidator(core, _CONFIG)
+        self._serializer = SchemaSerializer(core, _CONFIG)
+
+    def write(self, payload: Mapping[str, Any]) -> dict[str, Any]:
+        """Turn arguments by name, JSON values or Python ones, into a payload of JSON values.
+
+        Raises:
+            PayloadError: The arguments do not fit; names each wrong one.
+        """
+        try:
+            checked = self._validator.validate_python(_plain(payload))
+            written: dict[str, Any] = json.loads(self._serializer.to_json(checked, warnings=False))
+        except (ValueError, TypeError, RecursionError) as error:  # what pydantic raises is a ValueError
+            raise wrong_fields(self._task, error) from error
+        return written
+
+
+def _plain(value: Any) -> Any:
+    """Return a value without classes of the caller's own: models and dataclasses as mappings, members as values."""
+    if type(value) in _KEPT:
+        return value
+    if isinstance(value, Enum):
+        return _plain(value.value)
+    if isinstance(value, Mapping):
+        return {_plain(name): _plain(item) for name, item in value.items()}
+    if isinstance(value, list | tuple | AbstractSet):
+        return [_plain(item) for item in value]
+    if isinstance(value, bytearray | memoryview):
+        return bytes(value)
+    if hasattr(value, "get_secret_value"):  # pydantic writes asterisks for it
+        return _plain(value.get_secret_value())
+    return to_jsonable_python(value, by_alias=False, bytes_mode="base64", inf_nan_mode="strings")

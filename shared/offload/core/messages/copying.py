@@ -1,0 +1,86 @@
+"""Copies: what a worker sends in the place of a message, for the same job.
+
+A copy has the body of its message and three fields more, which say where it comes from:
+
+- `id`, if the message has none: the message's own id, by which its job is known;
+- `replaces` and `copied_at`: the ids of the messages before it, and when each copy was made;
+- `first_sent_at`: when the message was sent that the first copy has replaced.
+
+From these a worker tells a copy from a redriven message, which SQS sends anew with the body that it had; see
+`core/jobs/claiming.py`.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from offload.core.messages.message import MOST_REPLACED, Message, compact
+
+if TYPE_CHECKING:
+    from offload.core.ports import ReceivedMessage
+    from offload.core.records import BlobReference
+
+LATEST_COPY_MS = 2 * 3_600_000
+"""How long after it was made a copy is sent at the latest: its worker may stand still in between, and a timer may be
+late."""
+
+
+def copy_body(received: ReceivedMessage, copied_at: int) -> str:
+    """Return the body of a copy; unknown fields are kept.
+
+    Args:
+        received: The message that it replaces.
+        copied_at: When the copy is sent, epoch milliseconds.
+
+    Raises:
+        MessageError: The body breaks the contract, so that its job can only be rejected.
+    """
+    message = Message.decode(received.body)
+    body = json.loads(received.body)
+    for name, value in (("id", received.message_id), ("enqueued_at", received.sent_at)):
+        if body.get(name) is None:  # null stands for absent
+            body[name] = value
+    body |= _origin(received, message, copied_at)
+    return compact(body)
+
+
+def small_copy_body(received: ReceivedMessage, copied_at: int, ref: BlobReference) -> str:
+    """Return the body of a copy whose payload lies in the bucket; unknown fields are left out, as they may be large."""
+    message = Message.decode(received.body)
+    known = replace(
+        message,
+        id=message.id or received.message_id,
+        enqueued_at=received.sent_at if message.enqueued_at is None else message.enqueued_at,
+    )
+    return compact({**json.loads(known.with_payload_at(ref).encode()), **_origin(received, message, copied_at)})
+
+
+def resent_body(body: str, now: int) -> str:
+    """Return the body of a copy that is sent at another time than it was made for.
+
+    Should a timer send the other one all the same, the two can be told apart.
+    """
+    data = json.loads(body)
+    return compact({**data, "copied_at": [*data["copied_at"][:-1], now]})
+
+
+def _origin(received: ReceivedMessage, message: Message, copied_at: int) -> dict[str, object]:
+    return {
+        "replaces": [*message.replaces, received.message_id][-MOST_REPLACED:],
+        "copied_at": [*message.copied_at, copied_at][-MOST_REPLACED:],
+        "first_sent_at": origin_sent_at(message, received.sent_at),
+    }
+
+
+def origin_sent_at(message: Message, sent_at: int) -> int:
+    """Return when a message was sent; of a copy, when the message was sent that the first copy has replaced.
+
+    Args:
+        message: The message.
+        sent_at: When SQS says that it was sent, epoch milliseconds. A redriven copy was sent long after it was made.
+    """
+    if message.first_sent_at is None or not message.copied_at or sent_at - message.copied_at[-1] > LATEST_COPY_MS:
+        return sent_at
+    return message.first_sent_at

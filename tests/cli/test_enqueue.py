@@ -1,0 +1,227 @@
+"""`offload enqueue`: one job, and a job for each line of a file."""
+
+from __future__ import annotations
+
+import io
+import json
+import sys
+
+import pytest
+
+from offload import Unavailable
+from offload.core.messages.message import Message
+
+
+@pytest.fixture
+def lines(tmp_path):
+    """Write lines to a file, and return its path."""
+
+    def write(*each):
+        path = tmp_path / "jobs.jsonl"
+        path.write_text("".join(f"{line if isinstance(line, str) else json.dumps(line)}\n" for line in each))
+        return str(path)
+
+    return write
+
+
+def prefix_of(done):
+    """Return the id prefix that was printed first."""
+    first = done.err.splitlines()[0]
+    assert first.startswith("id prefix: ")
+    return first.removeprefix("id prefix: ")
+
+
+# One job
+
+
+def test_a_time_to_start(offload, world):
+    done = offload("enqueue", "greet", "--eta", "2026-01-01T01:00:00+01:00", "--json")
+    assert world.job(done.json["id"]).state == "PENDING"
+    done = offload("enqueue", "greet", "--eta", "2026-01-01T01:00:00Z", "--json")
+    assert world.job(done.json["id"]).next_at == world.clock.now() + 3_600_000
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        (["--eta", "2026-01-01T01:00:00"], "has no time zone: end it with an offset, such as Z or +01:00"),
+        (["--eta", "noon"], "is no time"),
+        (["--eta", "2026-01-01T01:00:00Z", "--delay", "5"], "give delay=5.0 or eta='2026-01-01T01:00:00Z', not both"),
+        (["--key", "k", "--key-window", "40d"], "key_window='40d'"),
+        (["--delay", "2h", "--expires", "1h"], "could never start"),
+    ],
+)
+def test_wrong_options_are_one_line(offload, world, options, said):
+    done = offload("enqueue", "greet", *options)
+    assert done.code == 2
+    assert done.is_one_line_of_error
+    assert said in done.err
+    assert world.waiting() == []
+
+
+def test_a_job_that_is_tracked_from_its_start(offload, world):
+    done = offload("enqueue", "greet", "--track", "start")
+    assert world.store.items() == []
+    world.drain()
+    assert world.job(done.out.strip()).state == "SUCCEEDED"
+
+
+def test_a_key_whose_arguments_may_differ(offload, world):
+    offload("enqueue", "greet", "--key", "k", "--key-window", "2h")
+    other = ["enqueue", "greet", "--key", "k", "--payload", '{"name": "bob"}']
+    assert offload(*other).code == 2
+    assert offload(*other, "--key-may-differ", "--json").json["created"] is False
+
+
+@pytest.mark.parametrize("as_json", [False, True])
+def test_the_id_comes_before_the_wait(offload, world, monkeypatch, as_json):
+    def interrupted(*_):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(world.client.clock, "sleep", interrupted)
+    done = offload("enqueue", "greet", "--wait", *(["--json"] if as_json else []))
+    assert done.code == 130
+    (job,) = world.jobs
+    assert job.id in (done.err if as_json else done.out).split()
+
+
+# A job for each line
+
+
+def test_a_job_for_each_line(offload, world, lines):
+    done = offload("enqueue", "greet", "--from", lines({"name": "ann"}, {"name": "bob"}, {}), "--tenant", "acme")
+    assert done.code == 0
+    world.drain()
+    ids = done.out.splitlines()
+    assert [world.job(job_id).result for job_id in ids] == ['"hello ann"', '"hello bob"', '"hello you"']
+    assert {world.job(job_id).tenant for job_id in ids} == {"acme"}
+    assert done.err == f"id prefix: {prefix_of(done)}\n"
+
+
+def test_lines_from_stdin_and_the_sum_as_json(offload, world, monkeypatch):
+    monkeypatch.setattr(sys, "stdin", io.StringIO('{"name": "ann"}\n{"name": "bob"}'))
+    done = offload("enqueue", "greet", "--from", "-", "--json", "--id-prefix", "import")
+    assert done.json == {
+        "task": "greet", "id_prefix": "import", "jobs": 2, "enqueued": 2, "failed": 0, "failures": []
+    }  # fmt: skip
+    assert {job.id for job in world.jobs} == {"import-0", "import-1"}
+
+
+def test_lines_with_options_of_their_own(offload, world, lines):
+    source = lines(
+        {"payload": {"name": "ann"}, "id": "mine", "delay": "1h"},
+        {"payload": {"name": "bob"}, "key": "k", "eta": "2026-01-01T02:00:00Z"},
+        {"payload": {}},
+    )
+    done = offload("enqueue", "greet", "--from", source, "--line-options", "--delay", "5m", "--priority", "high")
+    assert done.code == 0, done.err
+    jobs = {job.id: job for job in world.jobs}
+    now = world.clock.now()
+    assert jobs["mine"].next_at == now + 3_600_000
+    assert sorted(job.next_at - now for job in jobs.values()) == [300_000, 3_600_000, 7_200_000]
+    assert {job.lane for job in jobs.values()} == {"high"}
+
+
+def test_all_wrong_lines_are_named_and_nothing_is_sent(offload, world, lines):
+    source = lines({"name": "ann"}, "{", {"nmae": "bob"}, "", [], {"name": 5})
+    done = offload("enqueue", "greet", "--from", source)
+    assert (done.code, done.out) == (2, "")
+    told = done.err.splitlines()
+    assert told[1] == "offload: 5 lines are wrong, so nothing was enqueued:"
+    assert [line.partition(":")[0] for line in told[2:]] == [f"  line {number}" for number in (2, 3, 4, 5, 6)]
+    assert "not JSON" in told[2]
+    assert "nmae" in told[3]
+    assert "the line is empty" in told[4]
+    assert world.waiting() == []
+
+
+def test_wrong_options_of_a_line(offload, world, lines):
+    source = lines({"payload": {}, "dely": 5}, {"name": "ann"}, {"payload": {}, "eta": "2027-01-01"})
+    done = offload("enqueue", "greet", "--from", source, "--line-options")
+    assert done.code == 2
+    assert "line 1: unknown option 'dely' (did you mean 'delay'?)" in done.err
+    assert 'line 2: with --line-options a line is an object such as {"payload": {...}' in done.err
+    assert "line 3: eta='2027-01-01' has no time zone" in done.err
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        (["--payload", "{}"], "--payload is for one job, --from for many: each line has its own payload"),
+        (["--id", "a"], "--id is for one job, --from for many: give each line its own id, with --line-options"),
+        (["--key", "a"], "give each line its own key, with --line-options"),
+        (["--wait"], "--wait is for one job"),
+    ],
+)
+def test_options_of_one_job_say_nothing_of_many(offload, world, lines, options, said):
+    done = offload("enqueue", "greet", "--from", lines({}), *options)
+    assert done.code == 2
+    assert said in done.err
+
+
+@pytest.mark.parametrize("options", [["--line-options"], ["--id-prefix", "a"]])
+def test_options_of_many_need_a_file(offload, world, options):
+    done = offload("enqueue", "greet", *options)
+    assert done.code == 2
+    assert f"{options[0]} needs --from FILE" in done.err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said", "code"),
+    [
+        (["--from", "nowhere.jsonl"], "--from nowhere.jsonl: No such file or directory", 2),
+        (["--id-prefix", "a b"], "id_prefix='a b' must be PREFIX or PREFIX/SECRET", 2),
+    ],
+)
+def test_what_is_wrong_before_the_first_line(offload, world, lines, arguments, said, code):
+    done = offload("enqueue", "greet", "--from", lines({}), *arguments)
+    assert done.code == code
+    assert said in done.err
+
+
+def test_a_file_that_is_no_text(offload, world, tmp_path):
+    (tmp_path / "jobs").write_bytes(b'{"name": "\xff"}')
+    done = offload("enqueue", "greet", "--from", str(tmp_path / "jobs"))
+    assert done.code == 2
+    assert "not UTF-8" in done.err
+
+
+def test_an_interrupted_command_goes_on_under_its_prefix(offload, world, lines):
+    source = lines(*({"name": str(number)} for number in range(25)))
+    world.queues.fail("send_batch", KeyboardInterrupt(), skip=1)
+    stopped = offload("enqueue", "greet", "--from", source)
+    assert stopped.code == 130
+    prefix = prefix_of(stopped)
+    assert f"enqueue what is missing with the same command and --id-prefix {prefix}" in stopped.err
+    assert len(world.waiting()) == 10
+
+    done = offload("enqueue", "greet", "--from", source, "--id-prefix", prefix)
+    assert done.code == 0
+    assert len(done.out.splitlines()) == 25
+    world.run_until_idle()
+    assert len(world.runs) == len({run.job_id for run in world.runs}) == 25
+
+
+def test_jobs_that_failed_are_named_by_their_lines(offload, world, lines):
+    send_batch = world.queues.port.send_batch
+
+    def refuse_bob(queue, each):
+        wanted = [message for message in each if Message.decode(message.body).payload["name"] != "bob"]
+        answers = iter(send_batch(queue, wanted))
+        return [next(answers) if message in wanted else Unavailable("throttled") for message in each]
+
+    world.queues.port.send_batch = refuse_bob
+    source = lines({"name": "ann"}, {"name": "bob"})
+    done = offload("enqueue", "greet", "--from", source, "--json")
+    assert done.code == 4
+    assert "line 2: throttled" in done.err.splitlines()
+    assert done.json["failures"] == [{"line": 2, "error": "throttled"}]
+    assert (done.json["enqueued"], done.json["failed"]) == (1, 1)
+
+
+def test_a_terminal_is_shown_a_bar_and_no_ids(offload, world, lines, monkeypatch):
+    for stream in (sys.stdout, sys.stderr):
+        monkeypatch.setattr(stream, "isatty", lambda: True)
+    done = offload("enqueue", "greet", "--from", lines({}, {}))
+    assert done.out.strip().endswith("2 jobs are enqueued")
+    assert "2/2" in done.err

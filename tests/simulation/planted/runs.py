@@ -1,0 +1,65 @@
+"""Faults in running a function: its limits, its event loop, what belongs to its job, its result."""
+
+from __future__ import annotations
+
+import signal
+from typing import Any
+
+from offload.core.errors import WrongResult
+from offload.core.tasks import context
+from offload.core.tasks.control import Permanent, SoftTimeLimitExceeded
+from offload.core.tasks.retry_policy import Retry
+from offload.core.tasks.signature import Signature
+from offload.runtime.event_loop import LimitedCoroutine, _LimitCancels
+from offload.runtime.limits import SoftLimit, StillRunning, as_recorded
+from offload.runtime.runs import Runs
+from offload.runtime.timers import Timer, timer
+from tests.simulation.edits import Code, always, drop, put
+from tests.simulation.planting import Mutant
+from tests.simulation.selecting import branch, call, handler, naming
+
+_RUNTIME, _CORE = "tests/runtime/runs", "tests/core/tasks"
+
+MUTANTS = (
+    Mutant(
+        "limit: a late signal raises wherever the process is",
+        SoftLimit._interrupt,
+        put(call(SoftLimit._is_within_call), True),
+        tests=_RUNTIME,
+    ),
+    Mutant(
+        "limit: what comes again can be swallowed again",
+        SoftLimit._interrupt,
+        put(naming(StillRunning), SoftTimeLimitExceeded),
+        tests=_RUNTIME,
+    ),
+    Mutant("limit: a clean-up gets no time", SoftLimit.pauses, put(call(max), 0.01, times=2), tests=_RUNTIME),
+    Mutant(
+        "limit: a signal that was sent comes when its handler is gone",
+        Timer.stop,
+        put(call(signal.sigtimedwait), None),
+        tests=_RUNTIME,
+    ),
+    Mutant("limit: its signal is never put back", timer, drop(branch()), tests=_RUNTIME),
+    Mutant("limit: recorded by the name it came as", Runs.run, put(call(as_recorded), Code("_0")), tests=_RUNTIME),
+    Mutant(
+        "event loop: what leaves the coroutine is nothing but a cancel",
+        LimitedCoroutine._step,
+        drop(handler(_LimitCancels)),
+        tests=_RUNTIME,
+    ),
+    Mutant(
+        "thread: one that outlives its job begins a chain anew",
+        context.leave,
+        drop(branch(doing=context._note_left_over)),
+        tests=_RUNTIME,
+    ),
+    Mutant("hops: a hook begins a chain", context.origin, put(call(int), 0), tests=_RUNTIME),
+    Mutant(
+        "result: nobody looks whether it can be read",
+        Signature.write_result,
+        always(branch(on=Any)),
+        tests=_CORE,
+    ),
+    Mutant("result: a wrong one is tried again", Retry.decide, put(naming(WrongResult), Permanent), tests=_CORE),
+)

@@ -1,0 +1,40 @@
+"""Faults in what keeps others out: whose object a payload may be, what texts say of secrets, who calls the engine."""
+
+from __future__ import annotations
+
+from offload.core.redaction import Redaction, _forms, redact
+from offload.core.retention import is_payload_of
+from offload.local.guard import _FROM_A_PAGE, Guard, _without_cors
+from offload.runtime.failures import _kind_and_message, _traceback
+from offload.runtime.payloads import read_payload
+from tests.simulation.edits import Code, drop, put
+from tests.simulation.planting import Mutant
+from tests.simulation.selecting import branch, call, comparison
+
+_TRIES = "tests/security/jobs"
+
+MUTANTS = (
+    Mutant("payload: any object of the bucket is read", read_payload, put(call(is_payload_of), True), tests=_TRIES),
+    Mutant("payload: any bucket is read", read_payload, put(comparison("=="), True), tests=_TRIES),
+    Mutant(
+        "secret: the message of an error is kept as it is",
+        _kind_and_message,
+        put(call(redact), Code("_0")),
+        tests=_TRIES,
+    ),
+    Mutant("secret: a traceback is kept as it is", _traceback, put(call(redact), Code("_0"), times=2), tests=_TRIES),
+    Mutant(
+        "secret: only its plain spelling is known",
+        Redaction.__init__,
+        put(call(_forms), Code("[_0]")),
+        tests="tests/core",
+    ),
+    Mutant("engine: web pages may call it", Guard._check, drop(branch(on=_FROM_A_PAGE)), tests="tests/local"),
+    Mutant("engine: any name may lead to it", Guard._check, drop(branch(on="host")), tests="tests/local"),
+    Mutant(
+        "engine: its answers may be read by web pages",
+        Guard.__call__,
+        put(call(_without_cors), "send"),
+        tests="tests/local",
+    ),
+)
