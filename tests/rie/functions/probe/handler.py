@@ -8,7 +8,7 @@ import time
 from pathlib import Path
 from typing import Literal
 
-from offload import PayloadError, Retry, SoftTimeLimitExceeded, current_job, enqueue, task
+from offload import PayloadError, Retry, current_job, enqueue, task
 
 HEAVY = {"asyncio", "boto3", "botocore.session", "aws_lambda_powertools.utilities.parser", "pydantic"}
 
@@ -42,5 +42,5 @@ def _hang(seconds: float) -> None:
     while time.monotonic() < end:
         try:
             time.sleep(end - time.monotonic())
-        except SoftTimeLimitExceeded:
+        except BaseException:  # noqa: BLE001 - what no limit can end
             continue
