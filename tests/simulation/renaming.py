@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
 _FUNCTIONS = (ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda)
 _OWN_SCOPE = (*_FUNCTIONS, ast.ClassDef)
+_COMPREHENSIONS = (ast.ListComp, ast.SetComp, ast.DictComp, ast.GeneratorExp)
 
 
 def refactor(source: str, names: dict[str, Any]) -> str:
@@ -58,6 +59,10 @@ def _own(node: ast.AST) -> Iterator[ast.AST]:
             yield from _own(child)
 
 
+def _targets(loop: ast.comprehension) -> Iterator[str]:
+    return (each.id for each in ast.walk(loop.target) if isinstance(each, ast.Name))
+
+
 class _Renamed(ast.NodeTransformer):
     def __init__(self, names: dict[str, Any]) -> None:
         self._names = names
@@ -69,6 +74,11 @@ class _Renamed(ast.NodeTransformer):
     def visit(self, node: ast.AST) -> Any:
         if isinstance(node, _FUNCTIONS):
             return self._visit_function(node)
+        if isinstance(node, _COMPREHENSIONS) and not self._bound:  # outside of functions it has names of its own
+            self._bound.append({name for each in node.generators for name in _targets(each)})
+            visited = self.generic_visit(node)
+            self._bound.pop()
+            return visited
         match node:
             case ast.Name(name):
                 node.id = self._new(name)
