@@ -51,6 +51,7 @@ MUTANTS = (
         "claim: a message that replaces the failed one counts as redriven",
         Delivery.message_ids,
         drop(attribute(Message, "replaces")),
+        tests="tests/runtime/test_taken_ids.py",
     ),
     Mutant(
         "claim: nobody notes that the failed message was replaced",

@@ -72,7 +72,6 @@ _KEYS = (
         "key: other arguments are not noticed",
         KeyUse.check_arguments,
         drop(branch()),
-        tests="tests/client/test_reused_keys.py",
     ),
     Mutant(
         "key: a key that is free again keeps the arguments it had",

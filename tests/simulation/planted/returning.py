@@ -19,6 +19,7 @@ MUTANTS = (
         "return: the message is not hidden until its time",
         MessageReturns._return,
         drop(statement(MessageReturns._hide)),
+        tests="tests/runtime/test_follow_ups.py",
     ),
     Mutant(
         "dead letter: the message is acknowledged", MessageReturns._fail, put(BatchAnswer.NOT_DONE, BatchAnswer.DONE)
@@ -48,6 +49,7 @@ MUTANTS = (
         "replace: the copy names the last message that it replaces alone",
         copying._origin,
         drop(attribute(Message, "replaces")),
+        tests="tests/core/messages/test_copying.py",
     ),
     Mutant(
         "replace: a late copy counts as redriven",
