@@ -1,7 +1,10 @@
+from concurrent.futures import ThreadPoolExecutor
+
 import pytest
 
 from offload.local import tools
 from offload.local.errors import LocalError
+from offload.local.layout import Layout
 from offload.local.progress import Silent
 
 
@@ -73,3 +76,14 @@ def test_a_program_that_fails_tells_what_it_said(tmp_path):
     with pytest.raises(LocalError, match="npm ci failed with status 7") as refused:
         tools.run_or_fail("npm ci", ["/bin/sh", "-c", "echo no such package; exit 7"], tmp_path, {}, None)
     assert "no such package" in str(refused.value)
+
+
+def test_two_that_need_the_engine_at_once_install_it_once(tmp_path, monkeypatch):
+    layout = Layout(tmp_path, tmp_path / "state")
+    interpreter = layout.engine_python
+    install = f"echo once >>{tmp_path}/installed && mkdir -p {interpreter.parent} && sleep 0.3 && touch {interpreter}"
+    monkeypatch.setattr(tools, "_installation_commands", lambda _layout: [("install", ["/bin/sh", "-c", install])])
+    with ThreadPoolExecutor(4) as pool:
+        found = list(pool.map(lambda _number: tools.engine(layout, Silent()), range(4)))
+    assert found == [interpreter] * 4
+    assert (tmp_path / "installed").read_text() == "once\n"

@@ -177,3 +177,12 @@ def holding(lock: Path) -> Iterator[None]:
         except BlockingIOError as error:
             raise LocalError("another `offload local` command is at work on this engine: wait for it") from error
         yield
+
+
+@contextlib.contextmanager
+def waiting_for(lock: Path) -> Iterator[None]:
+    """Hold a lock file in the block; while another process holds it, wait until that process has ended its work."""
+    lock.parent.mkdir(parents=True, exist_ok=True)
+    with lock.open("a") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield

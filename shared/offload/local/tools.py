@@ -88,17 +88,11 @@ def engine(layout: Layout, progress: Progress) -> Path:
         LocalError: Python is too old, or the installation fails.
     """
     check_python()
-    stamp = layout.engine_venv / "installed"
-    requirements_hash = hashlib.sha256(ENGINE_REQUIREMENTS.read_bytes()).hexdigest()
-    if stamp.is_file() and stamp.read_text(encoding="utf-8") == requirements_hash and layout.engine_python.exists():
-        return layout.engine_python
-    with progress.step("installing the embedded AWS engine") as show_detail:
-        if layout.engine_venv.is_symlink():  # to the environment of another copy of the project, which is left alone
-            layout.engine_venv.unlink()
-        shutil.rmtree(layout.engine_venv, ignore_errors=True)
-        for title, argv in _installation_commands(layout):
-            run_or_fail(title, argv, layout.project, {**os.environ, "PYTHONDONTWRITEBYTECODE": ""}, show_detail)
-        stamp.write_text(requirements_hash, encoding="utf-8")
+    lock = layout.engine_venv.with_name(f"{layout.engine_venv.name}.lock")
+    with processes.waiting_for(lock):  # such as two tests that each start an engine of their own
+        if not _engine_is_installed(layout):
+            with progress.step("installing the embedded AWS engine") as show_detail:
+                _install_engine(layout, show_detail)
     return layout.engine_python
 
 
@@ -122,6 +116,33 @@ def run_or_fail(
         last_lines = "\n".join(f"    {line}" for line in lines[-_SHOWN_LINES:])
         raise LocalError(f"{title} failed with status {status}. The end of its output:\n{last_lines}")
     return lines
+
+
+def _engine_is_installed(layout: Layout) -> bool:
+    """Return whether the engine's environment holds what the requirements name now."""
+    stamp = _engine_stamp(layout)
+    return (
+        stamp.is_file() and stamp.read_text(encoding="utf-8") == _requirements_hash() and layout.engine_python.exists()
+    )
+
+
+def _install_engine(layout: Layout, show_detail: Callable[[str], None]) -> None:
+    """Create the engine's environment in place of what is there."""
+    if layout.engine_venv.is_symlink():  # to the environment of another copy of the project, which is left alone
+        layout.engine_venv.unlink()
+    shutil.rmtree(layout.engine_venv, ignore_errors=True)
+    for title, argv in _installation_commands(layout):
+        run_or_fail(title, argv, layout.project, {**os.environ, "PYTHONDONTWRITEBYTECODE": ""}, show_detail)
+    _engine_stamp(layout).write_text(_requirements_hash(), encoding="utf-8")
+
+
+def _engine_stamp(layout: Layout) -> Path:
+    """Return the file that says which requirements the engine's environment was made from."""
+    return layout.engine_venv / "installed"
+
+
+def _requirements_hash() -> str:
+    return hashlib.sha256(ENGINE_REQUIREMENTS.read_bytes()).hexdigest()
 
 
 def _installation_commands(layout: Layout) -> list[tuple[str, list[str]]]:
