@@ -27,12 +27,11 @@ from typing import Any
 from uuid import UUID
 
 from pydantic import ValidationError
-from pydantic_core import SchemaSerializer, SchemaValidator, core_schema, to_jsonable_python
+from pydantic_core import SchemaValidator, to_json, to_jsonable_python
 
-from offload.core.enqueueing.json_schema import rebuilt
+from offload.core.enqueueing.json_schema import CONFIG, WRITING, rebuilt
 from offload.core.errors import PayloadError
 
-_CONFIG = core_schema.CoreConfig(ser_json_bytes="base64", ser_json_inf_nan="strings")
 _KEPT = (str, int, float, bool, bytes, datetime, date, time, timedelta, UUID, Decimal, type(None))
 
 
@@ -61,9 +60,7 @@ class PayloadSchema:
             schema: The payload's JSON schema, as `Signature.schema` writes it.
         """
         self._task = task
-        core = rebuilt(schema)
-        self._validator = SchemaValidator(core, _CONFIG)
-        self._serializer = SchemaSerializer(core, _CONFIG)
+        self._validator = SchemaValidator(rebuilt(schema), CONFIG)
 
     def write(self, payload: Mapping[str, Any]) -> dict[str, Any]:
         """Turn arguments by name, JSON values or Python ones, into a payload of JSON values.
@@ -73,7 +70,7 @@ class PayloadSchema:
         """
         try:
             checked = self._validator.validate_python(_plain(payload))
-            written: dict[str, Any] = json.loads(self._serializer.to_json(checked, warnings=False))
+            written: dict[str, Any] = json.loads(to_json(checked, **WRITING))
         except (ValueError, TypeError, RecursionError) as error:  # what pydantic raises is a ValueError
             raise wrong_fields(self._task, error) from error
         return written
@@ -93,4 +90,4 @@ def _plain(value: Any) -> Any:
         return bytes(value)
     if hasattr(value, "get_secret_value"):  # pydantic writes asterisks for it
         return _plain(value.get_secret_value())
-    return to_jsonable_python(value, by_alias=False, bytes_mode="base64", inf_nan_mode="strings")
+    return to_jsonable_python(value, **WRITING)
