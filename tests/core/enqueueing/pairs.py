@@ -397,6 +397,11 @@ TABLE = [
     (Named, ["1.10", "2026-01-02"], "same"),
     (list[Point], [Point(1)], "same"),
     (Point | None, [2], "same"),
+    (set, {1}, "same"),
+    (set, [1, "1"], "same"),
+    (frozenset[Literal["a"]], ["a", "a"], "same"),
+    (Annotated[set[bytes], Field(max_length=1)], [b"a", b"a"], "same"),
+    (Annotated[set[bytes], Field(min_length=2)], [b"a", b"a"], "same"),
     # mappings
     (dict[str, int], {"a": "1"}, "same"),
     (dict[str, int], {1: 1}, "json"),

@@ -10,6 +10,7 @@ import ipaddress
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from enum import Enum, IntEnum, StrEnum
 from typing import Any
 
 from pydantic_core import CoreSchema, SchemaError, SchemaValidator, core_schema, to_json
@@ -121,7 +122,7 @@ class _Rebuilding:
         items = self._part(node.get("items"))
         if not node.get("uniqueItems"):
             return core_schema.list_schema(items, **lengths)
-        if items["type"] in words.LEAVES or items["type"] == "literal":
+        if not _SCALARS.isdisjoint([node.get("items", {}).get("type"), *node.get("items", {})]):
             return core_schema.set_schema(items, **lengths)
         # Which objects are equal is known to their class. A set has no more items than its list.
         lengths.pop("max_length", None)
@@ -135,7 +136,7 @@ class _Rebuilding:
         }
 
         def by_name(value: Any) -> Any:
-            if not isinstance(value, list):
+            if not isinstance(value, list | tuple):
                 return value
             return dict(zip(names, value, strict=False)) | dict.fromkeys(map(str, range(len(names), len(value))))
 
@@ -147,6 +148,9 @@ class _Rebuilding:
         return core_schema.no_info_before_validator_function(by_name, by_order)
 
 
+_SCALARS = {"string", "integer", "number", "boolean", "enum", "const"}
+"""Types, and words, of values that can be in a set as they are."""
+
 _NULLABLE = 2
 """Choices of what may be null."""
 
@@ -156,13 +160,28 @@ def _limits(node: Mapping[str, Any], names: words.Words) -> Any:
 
 
 def _one_of(values: list[Any], rules: Mapping[str, Any] | None) -> CoreSchema:
-    literal = core_schema.literal_schema(values)
-    like = _LIKE.get((rules or {}).get("sub_type"))
-    return core_schema.chain_schema([like, literal]) if like else literal
+    if not rules:
+        return core_schema.no_info_before_validator_function(_value_of_member, core_schema.literal_schema(values))
+    # A union with an Enum prefers members to their values, so this is an Enum too.
+    kind, sub_type = _ENUMS[rules["sub_type"]], rules["sub_type"]
+    made: Any = kind("Values", [(f"value_{index}", value) for index, value in enumerate(values)])
+    of_member = core_schema.enum_schema(made, list(made), sub_type=None if sub_type == "any" else sub_type)
+
+    def own_member(value: Any) -> Any:
+        try:
+            return made(value.value) if isinstance(value, Enum) else value
+        except ValueError:
+            return value
+
+    return core_schema.no_info_before_validator_function(own_member, of_member)
 
 
-_LIKE: Mapping[Any, CoreSchema] = {"int": core_schema.int_schema(), "str": core_schema.str_schema()}
-"""What an `IntEnum` and a `StrEnum` take is read as what they are first."""
+def _value_of_member(value: Any) -> Any:
+    return value.value if isinstance(value, Enum) else value
+
+
+_ENUMS: Mapping[str, Any] = {"any": Enum, "int": IntEnum, "str": StrEnum}
+"""The kinds of Enums, by what pydantic's core calls them."""
 
 
 def _json_text(content: CoreSchema) -> CoreSchema:

@@ -1,8 +1,8 @@
 """The payload of a task that its producer does not import, checked by the schema in the stack's manifest.
 
-`core/tasks/signature.py` writes the schema from the function's annotations. The rules and the words of errors are those
-of `.delay()`: `"5"` is an int, a datetime is written as ISO 8601, and every wrong field is named. A value may be given
-in its JSON form, or as:
+`core/tasks/schema_writer.py` writes the schema from the function's annotations. The rules and the words of errors are
+those of `.delay()`: `"5"` is an int, a datetime is written as ISO 8601, and every wrong field is named. A value may be
+given in its JSON form, or as:
 
 | the schema says                            | accepted too                                      |
 |--------------------------------------------|---------------------------------------------------|
@@ -12,7 +12,8 @@ in its JSON form, or as:
 | an object                                  | a model, a dataclass, any mapping                 |
 | an array                                   | a tuple, a set                                    |
 
-What a schema cannot say is left to the worker, which has the function.
+What a schema cannot say is left to the worker, which has the function: the part is accepted, and written as it was
+given.
 """
 
 from __future__ import annotations
@@ -77,14 +78,18 @@ class PayloadSchema:
 
 
 def _plain(value: Any) -> Any:
-    """Return a value without classes of the caller's own: models and dataclasses as mappings, members as values."""
+    """Return a value without classes of the caller's own: models and dataclasses as mappings."""
     if type(value) in _KEPT:
         return value
-    if isinstance(value, Enum):
-        return _plain(value.value)
+    if isinstance(value, Enum):  # a number or a text takes a member too: it is read there
+        return value
     if isinstance(value, Mapping):
         return {_plain(name): _plain(item) for name, item in value.items()}
-    if isinstance(value, list | tuple | AbstractSet):
+    if isinstance(value, tuple):  # stays one: a union may have a list too
+        return tuple(_plain(item) for item in value)
+    if isinstance(value, set | frozenset) and all(type(item) in _KEPT for item in value):
+        return value
+    if isinstance(value, list | AbstractSet):
         return [_plain(item) for item in value]
     if isinstance(value, bytearray | memoryview):
         return bytes(value)
