@@ -424,7 +424,7 @@ TABLE = [
     (dict[bool, int], {True: 1}, "same"),
     (dict[bytes, int], {b"\xff": 1}, "same"),
     (dict[dt.datetime, int], {NOON: 1}, "same"),
-    (dict[tuple[int, int], int], {(1, 2): 1}, "early"),
+    (dict[tuple[int, int], int], {(1, 2): 1}, "lost"),
     (dict[int | str, int], {1: 1, "a": 2}, "same"),
     (dict[Annotated[str, Field(pattern="^a")], int], {"ab": 1}, "same"),
     (dict[Annotated[str, Field(pattern="^a")], int], {"b": 1}, "same"),

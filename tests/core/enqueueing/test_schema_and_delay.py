@@ -9,6 +9,7 @@ of a row says where they may differ, and for what reason:
   name it is accepted, and the worker reads it.
 - `late`: `.delay()` refuses, and by name the worker does: only code of the task's own, or a type that the library does
   not know, tells that the value is wrong.
+- `lost`: both accept a value whose JSON form their worker refuses; its job fails with the reason.
 - `early`: `.delay()` accepts what its worker then refuses. By name it is refused before anything is sent.
 - `by name`: `.delay()` writes what its worker cannot read, or reads as another value. By name the value arrives.
 """

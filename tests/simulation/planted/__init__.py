@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from tests.simulation.planted import (
     by_hand,
+    by_name,
     claiming,
     ending,
     enqueueing,
@@ -34,6 +35,7 @@ MUTANTS = (
     *hooks.MUTANTS,
     *runs.MUTANTS,
     *producing.MUTANTS,
+    *by_name.MUTANTS,
     *requests.MUTANTS,
     *security.MUTANTS,
 )

@@ -79,9 +79,7 @@ class PayloadSchema:
 
 def _plain(value: Any) -> Any:
     """Return a value without classes of the caller's own: models and dataclasses as mappings."""
-    if type(value) in _KEPT:
-        return value
-    if isinstance(value, Enum):  # a number or a text takes a member too: it is read there
+    if type(value) in _KEPT or isinstance(value, Enum):  # a number or a text takes a member too: it is read there
         return value
     if isinstance(value, Mapping):
         return {_plain(name): _plain(item) for name, item in value.items()}
