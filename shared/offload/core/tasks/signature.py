@@ -190,6 +190,7 @@ class Signature:
         from offload.core.tasks.schema_writer import written_schema  # only deploying and showing tasks need it
 
         schema = written_schema(TypeAdapter(self._shown).core_schema)
+        schema.pop("title", None)
         for name, parameter in self._signature.parameters.items():
             if parameter.default is not inspect.Parameter.empty and name in schema.get("properties", {}):
                 try:
