@@ -9,9 +9,9 @@ from offload.core.errors import JobFailed
 from offload.core.jobs.manual_retry import LOOK_FOR_SECONDS
 from offload.core.jobs.state import State
 from offload.core.messages.message import job_id_for
+from offload.core.tasks.context import Origin, origin
 from offload.testing.pipeline import Pipeline
 from offload.testing.pipeline_client import PipelineClient
-from offload.testing.processes import current_process
 
 if TYPE_CHECKING:
     from offload.client import Client
@@ -120,7 +120,7 @@ class Eager(Pipeline):
 
     def _raise_if_failed(self, handle: JobHandle[Any]) -> None:
         job = self.job(handle.id)
-        if job.state is not State.FAILED or not self.propagate or current_process.get() is not None:
+        if job.state is not State.FAILED or not self.propagate or origin() != Origin():
             return  # what enqueues the job inside of a worker, a task or a follow-up, does not fail because of it
         self._told.add(handle.id)
         raise self.errors.get(handle.id) or JobFailed(handle.id, job.error or {})

@@ -28,6 +28,7 @@ from offload.testing.event_source import ACCOUNT, REGION, EventSourceMapping
 from offload.testing.faults import FaultInjector, Faults
 from offload.testing.green_threads import GreenThreads
 from offload.testing.interrupts import Interrupts
+from offload.testing.job_threads import threads_know_their_jobs
 from offload.testing.lifetimes import LATE_DELETION, days_kept
 from offload.testing.pipeline_client import PipelineClient
 from offload.testing.processes import Killed, current_process
@@ -185,6 +186,7 @@ class Pipeline:
         """Let `.delay()` enqueue to this pipeline."""
         self._previous_producer = producer.use(self.client)
         self._surroundings.enter_context(surrounded(self.manifest, self._bucket))
+        self._surroundings.enter_context(threads_know_their_jobs())
         self._entered = True
         return self
 
