@@ -15,7 +15,7 @@ from offload.core.clock import Clock, SystemClock
 from offload.core.enqueueing.bulk import BulkRequest, in_own_thread
 from offload.core.enqueueing.handle import JobHandle
 from offload.core.enqueueing.options import CheckedOptions, EnqueueOptions
-from offload.core.errors import Unavailable, UnknownJob
+from offload.core.errors import Unavailable, unknown_job
 from offload.core.hooks import call_hooks
 from offload.core.ids import check_record_id, system_random
 from offload.core.jobs.accepting import check_owner
@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from typing import Unpack
 
     from offload.client.sender import Sent
+    from offload.core.durations import Duration
     from offload.core.enqueueing.bulk import JobHandles
     from offload.core.enqueueing.request import EnqueueRequest
     from offload.core.ports import Blobs, JobStore, Queues, Timers
@@ -264,7 +265,7 @@ class Client:
         if record is None and task is not None:
             return Job(job_id, task, State.PENDING)
         if record is None or "state" not in record:
-            raise UnknownJob(f"no job {job_id!r} in stack {self.manifest.stack!r}: check the id; records live 35 days")
+            raise unknown_job(job_id, self.manifest.stack)
         return Job.read(record).of_task(task)
 
     def handle(self, job_id: str) -> JobHandle[Any]:
@@ -279,12 +280,12 @@ class Client:
         """`handle` for `async` code."""
         return await self.off_loop(lambda: self.handle(job_id))
 
-    def wait(self, job_id: str, timeout: float | None = None, task: str | None = None) -> Job:
+    def wait(self, job_id: str, timeout: Duration | None = None, task: str | None = None) -> Job:
         """Wait until a job has ended, looking more and more rarely (0.1 s up to every 2 s).
 
         Args:
             job_id: Its id.
-            timeout: Seconds; None waits as long as it takes.
+            timeout: Seconds, a `timedelta`, or a text such as `"30s"`; None waits as long as it takes.
             task: As in `job`.
 
         Raises:
@@ -299,7 +300,7 @@ class Client:
             pause, wait = wait.after_look(job, self.clock.now())
             self.clock.sleep(pause)
 
-    async def await_(self, job_id: str, timeout: float | None = None, task: str | None = None) -> Job:  # noqa: ASYNC109 - the job's wait, not a scope's
+    async def await_(self, job_id: str, timeout: Duration | None = None, task: str | None = None) -> Job:  # noqa: ASYNC109 - the job's wait, not a scope's
         """`wait` for `async` code: many waits share one thread and its requests, of up to a hundred jobs each."""
         if not isinstance(self.clock, SystemClock):
             return await self.off_loop(lambda: self.wait(job_id, timeout, task))  # it is the wait that moves the clock
@@ -324,7 +325,7 @@ class Client:
             return self.blobs.get(place).decode()
         return job.result if job.result is not None else "null"
 
-    def retry(self, job_id: str, timeout: float = LOOK_FOR_SECONDS, task: str | None = None) -> Job:
+    def retry(self, job_id: str, timeout: Duration = LOOK_FOR_SECONDS, task: str | None = None) -> Job:
         """Run a job again by hand: one that failed, or one that waits for its next attempt.
 
         A failed job's dead letter is sent again: fresh attempts, history kept. That takes a read; for each look
@@ -338,7 +339,7 @@ class Client:
 
         Args:
             job_id: Its id.
-            timeout: Seconds to look for a failed job's message.
+            timeout: How long to look for a failed job's message.
             task: As in `job`.
 
         Returns:
@@ -353,7 +354,7 @@ class Client:
         manual = ManualRetry(known.manifest, known.store, known.queues, known.timers, self.clock, self.job)
         return manual.retry(job_id, timeout, task)
 
-    async def aretry(self, job_id: str, timeout: float = LOOK_FOR_SECONDS, task: str | None = None) -> Job:  # noqa: ASYNC109 - how long to look, not a scope's
+    async def aretry(self, job_id: str, timeout: Duration = LOOK_FOR_SECONDS, task: str | None = None) -> Job:  # noqa: ASYNC109 - how long to look, not a scope's
         """`retry` for `async` code."""
         return await self.off_loop(lambda: self.retry(job_id, timeout, task))
 
@@ -382,7 +383,7 @@ class Client:
             if record is None and task is not None:
                 write = cancel_unrecorded(task, job_id, now)
             elif record is None or "state" not in record:
-                raise UnknownJob(f"no job {job_id!r} in stack {self.manifest.stack!r}")
+                raise unknown_job(job_id, self.manifest.stack)
             elif (request := request_cancel(record, now)) is None:
                 return Job.read(record)
             else:

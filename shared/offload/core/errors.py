@@ -167,6 +167,14 @@ class ResultExpired(OffloadError):
     """The job succeeded, but its result's `result_ttl` has passed."""
 
 
+def unknown_job(job_id: str, stack: str) -> UnknownJob:
+    """Return the error for a job that has no record, which says why there may be none."""
+    return UnknownJob(
+        f"no job {job_id!r} in stack {stack!r}: check the id; records live 35 days. Or the job waits for its start: "
+        "one that was enqueued with track='start', or by a message of another program, has no record before"
+    )
+
+
 def did_you_mean(name: str, known: Iterable[str]) -> str:
     """Return ` (did you mean 'timeout'?)` with the known names that are near to an unknown one, else nothing."""
     from difflib import SequenceMatcher  # only an error needs it

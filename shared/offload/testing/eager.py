@@ -15,6 +15,7 @@ from offload.testing.pipeline_client import PipelineClient
 
 if TYPE_CHECKING:
     from offload.client import Client
+    from offload.core.durations import Duration
     from offload.core.enqueueing.bulk import BulkRequest, JobHandles
     from offload.core.enqueueing.request import EnqueueRequest
     from offload.core.jobs.job import Job
@@ -40,7 +41,16 @@ class _EagerClient(PipelineClient):
             self.eager.run_job(handle)
         return handles
 
-    def retry(self, job_id: str, timeout: float = LOOK_FOR_SECONDS, task: str | None = None) -> Job:
+    def _lets_time_pass(self) -> bool:
+        return False  # nothing is left that could end the job, whoever waits
+
+    def _why(self) -> str:
+        return (
+            "with `eager` a job runs inside the call that enqueues it, so nothing ends this one while somebody waits: "
+            "it waits for itself, or it was not enqueued by the test or its tasks"
+        )
+
+    def retry(self, job_id: str, timeout: Duration = LOOK_FOR_SECONDS, task: str | None = None) -> Job:
         """Run a failed job again, to its end."""
         task = super().retry(job_id, timeout, task).task
         self.eager.run_job(JobHandle(job_id, task, self))

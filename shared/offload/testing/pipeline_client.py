@@ -5,10 +5,18 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from offload.client import Client
-from offload.testing.processes import current_process
+from offload.core.durations import text
+from offload.core.errors import ResultTimeout
+from offload.core.jobs.polling import timeout_seconds
+from offload.core.tasks.context import Origin, origin
 
 if TYPE_CHECKING:
+    from offload.core.durations import Duration
     from offload.core.jobs.job import Job
+
+_NOTHING_RUNS = (
+    "in a pipeline nothing runs while a test waits: call pipeline.run_until_idle() or pipeline.advance(...) first"
+)
 
 
 class WaitsForEver(AssertionError):
@@ -18,17 +26,30 @@ class WaitsForEver(AssertionError):
 class PipelineClient(Client):
     """The client of a pipeline: a test that waits for a job is told what to do instead."""
 
-    def wait(self, job_id: str, timeout: float | None = None, task: str | None = None) -> Job:
+    def wait(self, job_id: str, timeout: Duration | None = None, task: str | None = None) -> Job:
         """Wait until a job has ended; a task that waits lets time pass, which a test cannot do this way.
 
         Raises:
             WaitsForEver: The test itself waits, without a timeout, for a job that has not ended.
+            ResultTimeout: The job has not ended. For the test itself the whole time passes at once.
         """
-        if timeout is None and current_process.get() is None:
-            job = self.job(job_id, task)
-            if not job.state.ended:
-                raise WaitsForEver(
-                    f"job {job_id} of {job.task!r} is {job.state}, and in a pipeline nothing runs while a test waits: "
-                    "call pipeline.run_until_idle() or pipeline.advance(...) first"
-                )
-        return super().wait(job_id, timeout, task)
+        if self._lets_time_pass():
+            return super().wait(job_id, timeout, task)
+        seconds = None if timeout is None else timeout_seconds(timeout)
+        job = self.job(job_id, task)
+        if job.state.ended:
+            return job
+        if seconds is None:
+            raise WaitsForEver(f"job {job_id} of {job.task!r} is {job.state}, and {self._why()}")
+        self.clock.sleep(seconds)
+        job = self.job(job_id, task)
+        if job.state.ended:
+            return job
+        raise ResultTimeout(f"job {job_id} of {job.task!r} is {job.state} after {text(seconds)}; {self._why()}")
+
+    def _lets_time_pass(self) -> bool:
+        """Tell whether other jobs go on while the caller waits."""
+        return origin() != Origin()
+
+    def _why(self) -> str:
+        return _NOTHING_RUNS
