@@ -16,8 +16,8 @@ from offload.core.manifest import DEFAULT_LANE, Manifest, dead_letter_name, queu
 from offload.core.messages.waiting import MAX_RECEIVES
 from offload.core.ports import OutgoingMessage
 from offload.core.retention import DAY, DEAD_LETTER_DAYS, QUEUE_DAYS
-from offload.core.tasks.follow_up_target import check_follow_ups
 from offload.core.tasks.manifest_entry import manifest_entry
+from offload.core.tasks.references import check_references
 from offload.memory.blobs import MemoryBlobs
 from offload.memory.queues import MemoryQueues
 from offload.memory.table import MemoryTable
@@ -139,10 +139,10 @@ class Pipeline:
         """Deploy more tasks. A task replaces a deployed task of the same name; the messages in its queues stay.
 
         Raises:
-            DefinitionError: A follow-up among them does not take `job`.
+            DefinitionError: A task names one that is not deployed, or that cannot follow it, in its settings.
         """
         known = {**self.tasks, **{task.name: task for task in tasks}}
-        check_follow_ups(known, known)
+        check_references(known, fix="Deploy the tasks that name each other in one call")
         for task in tasks:
             self.tasks[task.name] = task
             self.manifest.tasks[task.name] = manifest_entry(task)

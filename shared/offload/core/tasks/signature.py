@@ -97,7 +97,7 @@ class Signature:
         try:
             arguments = self._signature.bind(*args, **kwargs).arguments
         except TypeError as error:
-            msg = f"{self._name}: {error}"
+            msg = f"{self._name}: {self._missing(args, kwargs) or error}"
             raise PayloadError(msg) from error
         # Validating what was given catches the mistake at the caller; dumping it writes the JSON form.
         try:
@@ -106,6 +106,20 @@ class Signature:
         except (ValidationError, PydanticSerializationError) as error:
             raise self._wrong(error) from error
         return encoded
+
+    def _missing(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> str | None:
+        """Name all arguments that a call lacks; None when something else is wrong with the call."""
+        try:
+            given = self._signature.bind_partial(*args, **kwargs).arguments
+        except TypeError:
+            return None
+        parameters = self._signature.parameters.values()
+        missing = [each.name for each in parameters if each.name not in given and each.default is each.empty]
+        return (
+            f"missing a required argument: {missing[0]!r}"
+            if len(missing) == 1
+            else (f"missing required arguments: {', '.join(map(repr, missing))}")
+        )
 
     def read(self, payload: dict[str, Any]) -> dict[str, Any]:
         """Turn a payload of JSON values into keyword arguments.
