@@ -43,6 +43,16 @@ def _unmeasured() -> None:
     os.environ.pop("COVERAGE_PROCESS_CONFIG", None)
 
 
+@pytest.fixture(scope="session", autouse=True)
+def _same_time() -> Iterator[None]:
+    """Let every virtual clock begin at the same time, so that these tests are the same on every day."""
+    from offload.memory import clock
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(clock, "present", lambda: clock.START - 1)  # rounded up to the second
+        yield
+
+
 @pytest.fixture
 def worker_log() -> Iterator[WorkerLog]:
     """Return what this test's workers log. After the test, the library's logger is as it was before."""

@@ -8,9 +8,10 @@ from contextlib import ExitStack
 from functools import partial
 from typing import TYPE_CHECKING, Any, Self, cast
 
+from offload.core.clock import iso
 from offload.core.durations import Duration, seconds
 from offload.core.enqueueing import producer
-from offload.core.errors import UnknownTask, did_you_mean
+from offload.core.errors import DefinitionError, UnknownTask, did_you_mean
 from offload.core.jobs.job import Job
 from offload.core.manifest import DEFAULT_LANE, Manifest, dead_letter_name, queue_name
 from offload.core.messages.waiting import MAX_RECEIVES
@@ -40,6 +41,7 @@ from offload.testing.watched_port import WatchedPort
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
+    from datetime import datetime
     from types import TracebackType
 
     from offload.client import Client
@@ -52,6 +54,12 @@ if TYPE_CHECKING:
 STACK, BUCKET = "test", "memory"
 
 
+def _milliseconds(start: datetime) -> int:
+    if start.utcoffset() is None:
+        raise DefinitionError(f"start={start!r} has no time zone: give it a tzinfo, such as datetime.UTC")
+    return int(start.timestamp() * 1000)
+
+
 class Pipeline:
     r"""A deployed stack of some tasks, in memory.
 
@@ -60,7 +68,7 @@ class Pipeline:
     raise `DeadLettered`.
 
     Attributes:
-        clock: The virtual clock; it begins on 2026-01-01.
+        clock: The virtual clock; it begins at the present, or where `start` says.
         client: The client that `.delay()` uses.
         store, queues, blobs, timers: The twins, each behind a `WatchedPort`, which records requests and can make them
             fail.
@@ -79,6 +87,7 @@ class Pipeline:
         *tasks: AnyTask[Any, Any],
         faults: Faults | None = None,
         seed: int = 0,
+        start: datetime | None = None,
         hooks: Callable[[str], Sequence[Hooks]] = lambda _task: (),
     ) -> None:
         """Deploy some tasks.
@@ -87,10 +96,13 @@ class Pipeline:
             tasks: The tasks.
             faults: The faults that happen; None for no faults.
             seed: Seed of job ids and jitter.
+            start: Where the virtual clock begins, an aware datetime; None for the present, so that an `eta` that is
+                made of `datetime.now(UTC)` means what it says.
             hooks: Called with a task's name; returns hooks for the workers of this task. Hooks that are registered with
                 `add_hooks` are called too.
         """
-        self.clock = GreenThreads()
+        self.clock = GreenThreads(None if start is None else _milliseconds(start))
+        self._began_at = self.clock.now()
         self.rng = random.Random(f"pipeline {seed}")  # noqa: S311 - a simulation
         self.trace: deque[TraceEntry] = deque(maxlen=MOST_EVENTS)
         self._defects: list[Exception] = []
@@ -202,7 +214,7 @@ class Pipeline:
         if error is None:
             self.check_dead_letters()
         elif self.injector is not None:
-            error.add_note(f"in a pipeline with {self.injector.faults}")
+            error.add_note(f"in a pipeline with {self.injector.faults}, begun at {iso(self._began_at)}")
 
     def close(self) -> None:
         """End every process, and restore the client that was used before."""
