@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from offload.client import stand_ins
 from offload.client.connection import Connection, Connector, connect_to
 from offload.client.named_tasks import NamedTasks
 from offload.client.poller import Poller
@@ -87,6 +88,7 @@ class Client:
 
         Nothing is asked of AWS, and no SDK is loaded, before the client is used: an app can make its client at module
         level. The first use reads the stack's manifest and may raise what is listed here; the next use tries again.
+        Within the test fixtures `eager` and `pipeline`, the client speaks to the stack of the test.
 
         Args:
             stack: The stack's name; None takes `OFFLOAD_STACK`, else `offload`.
@@ -98,6 +100,7 @@ class Client:
         name = stack or os.environ.get("OFFLOAD_STACK", DEFAULT_STACK)
         client = cls.__new__(cls)
         client._begin(lambda known: connect_to(name, known), SystemClock(), system_random())  # noqa: SLF001 - its own
+        stand_ins.note(client)
         return client
 
     @property

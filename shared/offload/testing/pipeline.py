@@ -8,6 +8,7 @@ from contextlib import ExitStack
 from functools import partial
 from typing import TYPE_CHECKING, Any, Self, cast
 
+from offload.client.stand_ins import standing_in
 from offload.core.clock import iso
 from offload.core.durations import Duration, seconds
 from offload.core.enqueueing import producer
@@ -63,13 +64,14 @@ def _milliseconds(start: datetime) -> int:
 class Pipeline:
     r"""A deployed stack of some tasks, in memory.
 
-    Within `with Pipeline(...)`, and in a test that takes the `pipeline` fixture, `.delay()` enqueues to this pipeline.
+    Within `with Pipeline(...)`, and in a test that takes the `pipeline` fixture, `.delay()` and the clients of deployed
+    stacks enqueue to this pipeline.
     Nothing runs until the test lets time pass with `run_until_idle` or `advance`. At the end, unexpected dead letters
     raise `DeadLettered`.
 
     Attributes:
         clock: The virtual clock; it begins at the present, or where `start` says.
-        client: The client that `.delay()` uses.
+        client: The client that `.delay()` uses. Every `Client.from_stack()` does the same, whenever it was made.
         store, queues, blobs, timers: The twins, each behind a `WatchedPort`, which records requests and can make them
             fail.
         runs: Every start of a task's function, in order.
@@ -198,6 +200,7 @@ class Pipeline:
         """Let `.delay()` enqueue to this pipeline."""
         self._previous_producer = producer.use(self.client)
         self._surroundings.enter_context(surrounded(self.manifest, self._bucket))
+        self._surroundings.enter_context(standing_in(self.client))
         self._surroundings.enter_context(threads_know_their_jobs())
         self._entered = True
         return self
