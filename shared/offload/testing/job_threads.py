@@ -7,11 +7,12 @@ job is handed on exactly where a thread gets its work: where it is started, and 
 from __future__ import annotations
 
 import threading
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
+from contextvars import ContextVar
 from functools import wraps
 from multiprocessing.pool import ThreadPool
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from offload.core.tasks import context
 
@@ -28,12 +29,22 @@ _TAKING_CALLS: tuple[tuple[Any, str], ...] = (
 """Methods that are given a function, as their first argument, which a thread of a pool calls."""
 
 
+class _Work(NamedTuple):
+    """What a job has another thread do."""
+
+    job: context.CurrentJob
+    is_done: Callable[[], bool]
+
+
 class _State:
     users = 0
+    work: list[_Work] = []  # noqa: RUF012 - one for the process
     replaced: list[tuple[Any, str, Any, Any]] = []  # noqa: RUF012 - one for the process
 
 
 _lock = threading.Lock()
+_pool: ContextVar[Any] = ContextVar("offload_pool", default=None)
+"""The pool that starts threads now: these wait for work when they have none."""
 
 
 @contextmanager
@@ -74,11 +85,30 @@ def _restore() -> None:
 def _starting(start: Callable[[Any], None]) -> Callable[[Any], None]:
     @wraps(start)
     def start_in_job(thread: Any) -> None:
-        if _State.users:
-            thread.run = context.carry(thread.run)
+        if not _State.users:
+            start(thread)
+            return
+        thread.run = context.carry(thread.run)
         start(thread)
+        if not isinstance(_pool.get(), ThreadPoolExecutor):
+            _note_work(lambda: not thread.is_alive())
 
     return start_in_job
+
+
+def _note_work(is_done: Callable[[], bool]) -> None:
+    job = context.running_job()
+    if job is not None:
+        with _lock:
+            _State.work.append(_Work(job, is_done))
+
+
+def are_at_work() -> bool:
+    """Tell whether a thread does something for the job that runs here, as far as the job has handed it on."""
+    job = context.running_job()
+    with _lock:
+        _State.work[:] = [each for each in _State.work if not each.is_done()]
+        return any(each.job is job for each in _State.work)
 
 
 def _taking_call(method: Callable[..., Any]) -> Callable[..., Any]:
@@ -89,6 +119,13 @@ def _taking_call(method: Callable[..., Any]) -> Callable[..., Any]:
             args = (context.carry(args[0]), *args[1:])
         elif _State.users and "func" in kwargs:
             kwargs["func"] = context.carry(kwargs["func"])
-        return method(pool, *args, **kwargs)
+        token = _pool.set(pool)
+        try:
+            answer = method(pool, *args, **kwargs)
+        finally:
+            _pool.reset(token)
+        if _State.users and isinstance(answer, Future):
+            _note_work(answer.done)
+        return answer
 
     return take_in_job
