@@ -55,6 +55,7 @@ class Checks:
         self._ends: dict[str, tuple[str, Item]] = {}
         self._followed: set[str] = set()
         self._sent: set[str] = set()
+        self._sent_at: dict[str, float] = {}
         self._groups: dict[str, str | None] = {}
         self._results: dict[str, str] = {}
         self._hops: dict[str, int] = {}
@@ -83,6 +84,7 @@ class Checks:
         if by_operator and job_id not in self._sent and _is_readable(message.body):
             self._broken("I6 replay", job_id, "a redrive brought a dead letter back as another job")
         self._sent.add(job_id)
+        self._sent_at[job_id] = self._pipeline.clock.now() / 1000
         data = _object(message.body)
         if queue.endswith("-dlq") or "payload" not in data:
             return
@@ -158,6 +160,8 @@ class Checks:
             return
         now, due = self._pipeline.clock.now() / 1000, after.get("next_at", 0) / 1000
         least = max(now, due) + RECORD_DAYS * DAY - _SLOWEST_WRITE
+        if "ttl" not in write.set:  # ended while it waits: its messages alone must find the record
+            least = self._sent_at.get(after["id"], 0) + _LONGEST_IN_QUEUES
         if before is not None and before["state"] == State.SCHEDULED.value and "next_at" not in after:
             least = max(least, before.get("next_at", 0) / 1000 + _LONGEST_IN_QUEUES - _SLOWEST_WRITE)
         if after["ttl"] < least:
