@@ -36,6 +36,11 @@ class _Scheduler(LoadScopeScheduling):
         return folder if folder in ONE_PROCESS else nodeid
 
 
+def pytest_xdist_auto_num_workers() -> int:
+    """Return one process more than there are cores: `tests/e2e` waits most of the time, and has one to itself."""
+    return (os.cpu_count() or 1) + 1
+
+
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> _Scheduler:
     return _Scheduler(config, log)
 

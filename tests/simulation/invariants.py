@@ -11,7 +11,7 @@
 | I9 cancel lasts | a cancelled job is not claimed; one asked to stop sees it and is not tried again |
 | I10 agreement | at rest no record waits for a message that does not exist, and a key names one job |
 | ids | no worker writes the record of another task's job, and no record changes its task or its place in the index |
-| waits | without an outage, a job that was delayed or is tried again starts within hours of its time |
+| waits | a job waits as it asked or as its policy says; without an outage it starts within hours of its time |
 | transitions | every change of state that is written stands in `TRANSITIONS` |
 """
 
@@ -24,15 +24,15 @@ from dataclasses import dataclass
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
+from offload import RetryLater
+from offload.core.durations import seconds
 from offload.core.ids import id_apart
-from offload.core.jobs.claiming import EARLY_MS
 from offload.core.jobs.ending import RELEASED
-from offload.core.jobs.idempotency_keys import KEY_WINDOW
 from offload.core.jobs.record import INDEXED, index_keys
 from offload.core.jobs.state import TRANSITIONS, State
 from offload.core.manifest import dead_letter_name, queue_name
 from offload.core.messages.message import job_id_of
-from offload.core.retention import DAY, DEAD_LETTER_DAYS
+from offload.core.retention import DAY
 from offload.core.writes import Conflict, Write
 from offload.testing.pipeline import STACK
 from offload.testing.processes import current_process
@@ -56,6 +56,8 @@ _INSISTS_UNTIL_MS = 15_000
 _ENQUEUED_AGAIN_MS = 300_000
 """Within this, a program that had no answer enqueues a delayed job again. The first message comes at its own time."""
 _WRITTEN_BY_WORKERS = ("id", "enqueued_at", "replaces", "copied_at", "first_sent_at")
+_EARLY_MS, _KEY_WINDOW_MS, _IN_DEAD_LETTER_QUEUES_MS = 2_000, DAY * 1000, 14 * DAY * 1000
+"""What the documents promise. The library's own constants would excuse a fault in themselves."""
 _WELL = (State.SUCCEEDED, State.CANCELLED, State.EXPIRED)
 
 
@@ -184,7 +186,7 @@ class Watcher:
         old = State(before["state"])
         if old in (State.RETRYING, State.SCHEDULED):
             late = self._pipeline.clock.now() - before["next_at"]
-            if late < -(EARLY_MS if old is State.RETRYING else _ENQUEUED_AGAIN_MS):
+            if late < -(_EARLY_MS if old is State.RETRYING else _ENQUEUED_AGAIN_MS):
                 self._broken("I3 honest attempts", job_id, f"claimed {-late} ms before it was due")
             elif self.most_late_ms is not None and late > self.most_late_ms and before["task"] not in self._limited:
                 self._broken("waits", job_id, f"claimed {late / 3_600_000:.1f} h after it was due")
@@ -248,6 +250,10 @@ class Watcher:
         owner = claim.process
         if actor == owner:
             claim.ended = True
+            if new is State.RETRYING:
+                self._waits(job_id, after)
+            if new is State.SUCCEEDED and "error" in after:
+                self._broken("transitions", job_id, "it succeeded, and keeps the error of an attempt before")
             if after.get("result") == json.dumps(WATCHED) and claim.lease in self._asked:
                 self._unaware.append((claim, self._asked[claim.lease]))
             return
@@ -258,6 +264,15 @@ class Watcher:
         )
         if not for_the_dead:
             self._broken("I2 one winner", job_id, f"{actor} recorded {new} under the lease of {owner}")
+
+    def _waits(self, job_id: str, after: Item) -> None:
+        """Check how long a job waits for its next attempt: as long as it asked for, else within its policy's cap."""
+        wait = (after["next_at"] - self._pipeline.clock.now()) / 1000
+        error = self._pipeline.errors[job_id] if after["error"]["type"] == "RetryLater" else None
+        asked = error.delay if isinstance(error, RetryLater) else None
+        cap = seconds(self._pipeline.tasks[after["task"]].settings.retry.cap, field="cap")
+        if wait > (cap if asked is None else asked) or wait < (asked or 0) - 1:
+            self._broken("waits", job_id, f"waits {wait:g} s, asked for {asked}, its policy's cap is {cap:g} s")
 
     def redriven(self) -> None:
         """Note which failed jobs' dead letters are about to be sent back to their queues."""
@@ -295,7 +310,7 @@ class Watcher:
     def _nothing_lost(self, book: Book) -> None:
         pipeline = self._pipeline
         records = self._records()
-        kept_from = pipeline.clock.now() - DEAD_LETTER_DAYS * DAY * 1000
+        kept_from = pipeline.clock.now() - _IN_DEAD_LETTER_QUEUES_MS
         dead: set[str] = set()
         bodies: dict[str, Counter[str]] = defaultdict(Counter)
         for task in pipeline.manifest.tasks:
@@ -411,7 +426,7 @@ class Watcher:
     def _keys(self, book: Book) -> None:
         for (task, key), given in book.keys.items():
             for (first_at, first), (at, other) in pairwise(given):
-                if first == other or at - first_at >= KEY_WINDOW * 1000:
+                if first == other or at - first_at >= _KEY_WINDOW_MS:
                     continue
                 job = self._latest[first]
                 if not (job["state"] in (State.CANCELLED, State.EXPIRED) and job["attempt"] == 0):

@@ -127,9 +127,16 @@ def plain(name: str, steps: list[str]) -> str:
     return act(name, steps)
 
 
-@task(priorities=("high", "default"), batch_size=4, on_success="note", on_failure="note", retry=Retry(max_attempts=2))
+@task(
+    priorities=("high", "default"),
+    batch_size=4,
+    on_success="note",
+    on_failure="note",
+    retry=Retry(max_attempts=2),
+    result_ttl="90d",
+)
 def urgent(name: str, steps: list[str]) -> str:
-    """One with lanes and follow-ups."""
+    """One with lanes and follow-ups, whose results are read for long."""
     return act(name, steps)
 
 
