@@ -50,7 +50,6 @@ _WAITS = (
         put(returned(), Code("Hide(1)")),
     ),
     Mutant("retry: what a run asks for is not heeded", Retry.decide, put(call(retry_policy._delay), None)),
-    Mutant("retry: a wait has no bound", Retry.decide, put(call(Retry.bound), 10**6)),
 )
 
 _JOBS = (
