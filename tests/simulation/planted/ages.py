@@ -15,7 +15,12 @@ from tests.simulation.planting import Mutant
 from tests.simulation.selecting import argument, call, condition, entry, returned
 
 _PAYLOADS = (
-    Mutant("renew: an old payload is not written again", read_payload, put(call(retention.is_old_payload), False)),
+    Mutant(
+        "renew: an old payload is not written again",
+        read_payload,
+        put(call(retention.is_old_payload), False),
+        tests="tests/runtime/test_old_payloads.py",
+    ),
     Mutant(
         "renew: a payload that is to wait long stays where it is deleted",
         Copies.send_at,
