@@ -18,6 +18,7 @@ from offload import (
     IdTaken,
     KeyReused,
     PartlyEnqueued,
+    PayloadError,
     Retry,
     Unavailable,
     enqueue,
@@ -156,7 +157,14 @@ def _command_of_lines(pipeline, _work, options):
     lines = [{"payload": {"name": "before"}}, {"payload": {"name": "mine"}, **options}, {"payload": {"name": "after"}}]
     text = "".join(f"{json.dumps(line)}\n" for line in lines)
     arguments = ["enqueue", "work", "--from", "-", "--line-options"]
-    return _one(lambda: [SimpleNamespace(id=job_id) for job_id in _offload(pipeline, *arguments, stdin=text).split()])
+
+    def enqueue_lines():
+        try:
+            return [SimpleNamespace(id=job_id) for job_id in _offload(pipeline, *arguments, stdin=text).split()]
+        except PayloadError as error:
+            raise error.__cause__ from None
+
+    return _one(enqueue_lines)
 
 
 def _offload(pipeline, *arguments, stdin=""):

@@ -172,6 +172,7 @@ class PartlyEnqueued(OffloadError):
     no job runs twice. Or enqueue single ones again under `options(id=error.ids[index])` or their key.
 
     Attributes:
+        summary: How many failed, as a text.
         handles: One entry a call: the handle, or None where it failed.
         failed: How many failed.
         failures: Index of each failed call and its error, of the first hundred.
@@ -188,9 +189,8 @@ class PartlyEnqueued(OffloadError):
         """Keep them, so that the caller can try the failed ones again."""
         index, error = next(iter(failures.items()))
         jobs, were = counted(len(handles), "job"), "was" if failed == 1 else "were"
-        super().__init__(
-            f"{failed} of {jobs} {were} not enqueued, as far as is known; the first, call {index}: {error}"
-        )
+        self.summary: str = f"{failed} of {jobs} {were} not enqueued, as far as is known"
+        super().__init__(f"{self.summary}; the first, call {index}: {error}")
         self.handles: JobHandles[JobHandle[Any] | None] = handles
         self.failed: int = failed
         self.failures: dict[int, OffloadError] = dict(failures)
