@@ -292,7 +292,9 @@ class Outside:
     ) -> None:
         entries: list[Any] = list(payloads)
         if keyed:
-            entries[::3] = [(each, {"key": f"k{number % 5}"}) for number, each in enumerate(entries[::3])]
+            entries[::3] = [
+                (each, {"key": f"k{number % 5}", "key_may_differ": True}) for number, each in enumerate(entries[::3])
+            ]
         try:
             handles = self.pipeline.client.enqueue_many(task, entries, id_prefix=prefix, **options)
         except PartlyEnqueued as partly:

@@ -14,6 +14,8 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic_core import SchemaError, SchemaValidator, core_schema
 
+from offload.core.jobs.arguments import as_set
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
@@ -142,8 +144,14 @@ class _Rebuilding:
                 return core_schema.tuple_schema(places)
             return core_schema.list_schema(**lengths)
         items = self._part(node.get("items"))
+        if not node.get("uniqueItems"):
+            return core_schema.list_schema(items, **lengths)
         # A set counts its items once the equal ones are one, which is the worker's to do.
-        return core_schema.list_schema(items, **({} if node.get("uniqueItems") else lengths))
+        listed = core_schema.list_schema(items)
+        sorting = core_schema.wrap_serializer_function_ser_schema(
+            lambda value, write: as_set(write(value)), schema=listed
+        )
+        return core_schema.list_schema(items, serialization=sorting)
 
 
 def _written_name(name: str, node: Any) -> str:

@@ -31,6 +31,7 @@ from pydantic_core import SchemaSerializer, SchemaValidator, core_schema, to_jso
 
 from offload.core.enqueueing.json_schema import rebuilt
 from offload.core.errors import PayloadError
+from offload.core.jobs.arguments import canonical
 
 _CONFIG = core_schema.CoreConfig(ser_json_bytes="base64", ser_json_inf_nan="strings")
 _KEPT = (str, int, float, bool, bytes, datetime, date, time, timedelta, UUID, Decimal, type(None))
@@ -87,10 +88,16 @@ def _plain(value: Any) -> Any:
         return _plain(value.value)
     if isinstance(value, Mapping):
         return {_plain(name): _plain(item) for name, item in value.items()}
-    if isinstance(value, list | tuple | AbstractSet):
+    if isinstance(value, list | tuple):
         return [_plain(item) for item in value]
+    if isinstance(value, AbstractSet):
+        return sorted((_plain(item) for item in value), key=lambda item: canonical(_jsonable(item)))
     if isinstance(value, bytearray | memoryview):
         return bytes(value)
     if hasattr(value, "get_secret_value"):  # pydantic writes asterisks for it
         return _plain(value.get_secret_value())
+    return _jsonable(value)
+
+
+def _jsonable(value: Any) -> Any:
     return to_jsonable_python(value, by_alias=False, bytes_mode="base64", inf_nan_mode="strings")

@@ -25,6 +25,7 @@ from pydantic_core import PydanticSerializationError
 from typing_extensions import TypedDict
 
 from offload.core.errors import DefinitionError, PayloadError, WrongResult
+from offload.core.jobs.arguments import with_sorted_sets
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -105,7 +106,8 @@ class Signature:
             encoded: dict[str, Any] = json.loads(self._payload.dump_json(checked, warnings=False))
         except (ValidationError, PydanticSerializationError) as error:
             raise self._wrong(error) from error
-        return encoded
+        in_order: dict[str, Any] = with_sorted_sets(checked, encoded)
+        return in_order
 
     def _missing(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> str | None:
         """Name all arguments that a call lacks; None when something else is wrong with the call."""
