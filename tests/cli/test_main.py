@@ -70,6 +70,7 @@ def test_bad_input_is_one_clear_line(offload, world, tmp_path, monkeypatch, argu
         ("enqueue",),
         ("enqueue", "greet", "--nope"),
         ("enqueue", "greet", "--timeout", "-1"),
+        ("jobs", "wait", "ID", "--timeout", "soon"),
         ("jobs", "list", "--limit", "0"),
         ("jobs", "list", "--state", "SOON"),
         ("jobs", "nope"),

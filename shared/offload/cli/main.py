@@ -1,13 +1,12 @@
 """`offload`: look at tasks, jobs, queues and dead letters of a deployed stack, and run a stack on this machine.
 
 Exit codes: 0 done; 1 the job did not succeed; 2 bad input; 3 not found; 4 AWS (or the local engine) did not answer or
-refused the request.
+refused the request; 130 stopped by Ctrl-C; 141 the output was closed before the work was done.
 """
 
 from __future__ import annotations
 
 import io
-import os
 import sys
 from typing import Any
 
@@ -17,7 +16,7 @@ from offload.cli.dlq import dlq
 from offload.cli.enqueue import enqueue
 from offload.cli.jobs import jobs
 from offload.cli.local import local
-from offload.cli.output import say
+from offload.cli.output import drop_output, say
 from offload.cli.queues import queues
 from offload.cli.tasks import tasks
 from offload.core.enqueueing.bulk import PartlyEnqueued
@@ -68,7 +67,8 @@ def main(context: click.Context, stack: str) -> None:
     Commands use your ordinary AWS credentials. AWS_ENDPOINT_URL selects another endpoint, such as the local engine:
     eval "$(offload local env)".
 
-    Exit codes: 0 done, 1 the job did not succeed, 2 bad input, 3 not found, 4 AWS refused or did not answer.
+    Exit codes: 0 done, 1 the job did not succeed, 2 bad input, 3 not found, 4 AWS refused or did not answer, 130
+    stopped, 141 the output was closed before the work was done.
     """
     context.obj = _Stack(stack)
 
@@ -92,8 +92,7 @@ def run(arguments: list[str] | None = None) -> None:
         say(shown.getvalue().rstrip("\n"), error=True)
         sys.exit(usage_error.exit_code)
     except BrokenPipeError:
-        # The reader of the pipe has ended, as `head` does. Without a valid stdout, Python would print an error at exit.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        drop_output()
         sys.exit(0)
     except OffloadError as error:
         say(f"offload: {error}", error=True)

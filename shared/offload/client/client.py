@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from offload.client import stand_ins
 from offload.client.connection import Connection, Connector, connect_to
 from offload.client.named_tasks import NamedTasks
 from offload.client.poller import Poller
@@ -15,7 +16,7 @@ from offload.core.clock import Clock, SystemClock
 from offload.core.enqueueing.bulk import BulkRequest, in_own_thread
 from offload.core.enqueueing.handle import JobHandle
 from offload.core.enqueueing.options import CheckedOptions, EnqueueOptions
-from offload.core.errors import Unavailable, UnknownJob
+from offload.core.errors import Unavailable, unknown_job
 from offload.core.hooks import call_hooks
 from offload.core.ids import check_record_id, system_random
 from offload.core.jobs.accepting import check_owner
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
     from typing import Unpack
 
     from offload.client.sender import Sent
+    from offload.core.durations import Duration
     from offload.core.enqueueing.bulk import JobHandles
     from offload.core.enqueueing.request import EnqueueRequest
     from offload.core.ports import Blobs, JobStore, Queues, Timers
@@ -86,6 +88,7 @@ class Client:
 
         Nothing is asked of AWS, and no SDK is loaded, before the client is used: an app can make its client at module
         level. The first use reads the stack's manifest and may raise what is listed here; the next use tries again.
+        Within the test fixtures `eager` and `pipeline`, the client speaks to the stack of the test.
 
         Args:
             stack: The stack's name; None takes `OFFLOAD_STACK`, else `offload`.
@@ -97,6 +100,7 @@ class Client:
         name = stack or os.environ.get("OFFLOAD_STACK", DEFAULT_STACK)
         client = cls.__new__(cls)
         client._begin(lambda known: connect_to(name, known), SystemClock(), system_random())  # noqa: SLF001 - its own
+        stand_ins.note(client)
         return client
 
     @property
@@ -266,7 +270,7 @@ class Client:
         if record is None and task is not None:
             return Job(job_id, task, State.PENDING)
         if record is None or "state" not in record:
-            raise UnknownJob(f"no job {job_id!r} in stack {self.manifest.stack!r}: check the id; records live 35 days")
+            raise unknown_job(job_id, self.manifest.stack)
         return Job.read(record).of_task(task)
 
     def handle(self, job_id: str) -> JobHandle[Any]:
@@ -281,12 +285,12 @@ class Client:
         """`handle` for `async` code."""
         return await self.off_loop(lambda: self.handle(job_id))
 
-    def wait(self, job_id: str, timeout: float | None = None, task: str | None = None) -> Job:
+    def wait(self, job_id: str, timeout: Duration | None = None, task: str | None = None) -> Job:
         """Wait until a job has ended, looking more and more rarely (0.1 s up to every 2 s).
 
         Args:
             job_id: Its id.
-            timeout: Seconds; None waits as long as it takes.
+            timeout: Seconds, a `timedelta`, or a text such as `"30s"`; None waits as long as it takes.
             task: As in `job`.
 
         Raises:
@@ -301,7 +305,7 @@ class Client:
             pause, wait = wait.after_look(job, self.clock.now())
             self.clock.sleep(pause)
 
-    async def await_(self, job_id: str, timeout: float | None = None, task: str | None = None) -> Job:  # noqa: ASYNC109 - the job's wait, not a scope's
+    async def await_(self, job_id: str, timeout: Duration | None = None, task: str | None = None) -> Job:  # noqa: ASYNC109 - the job's wait, not a scope's
         """`wait` for `async` code: many waits share one thread and its requests, of up to a hundred jobs each."""
         if not isinstance(self.clock, SystemClock):
             return await self.off_loop(lambda: self.wait(job_id, timeout, task))  # it is the wait that moves the clock
@@ -326,7 +330,7 @@ class Client:
             return self.blobs.get(place).decode()
         return job.result if job.result is not None else "null"
 
-    def retry(self, job_id: str, timeout: float = LOOK_FOR_SECONDS, task: str | None = None) -> Job:
+    def retry(self, job_id: str, timeout: Duration = LOOK_FOR_SECONDS, task: str | None = None) -> Job:
         """Run a job again by hand: one that failed, or one that waits for its next attempt.
 
         A failed job's dead letter is sent again: fresh attempts, history kept. That takes a read; for each look
@@ -340,7 +344,7 @@ class Client:
 
         Args:
             job_id: Its id.
-            timeout: Seconds to look for a failed job's message.
+            timeout: How long to look for a failed job's message.
             task: As in `job`.
 
         Returns:
@@ -355,7 +359,7 @@ class Client:
         manual = ManualRetry(known.manifest, known.store, known.queues, known.timers, self.clock, self.job)
         return manual.retry(job_id, timeout, task)
 
-    async def aretry(self, job_id: str, timeout: float = LOOK_FOR_SECONDS, task: str | None = None) -> Job:  # noqa: ASYNC109 - how long to look, not a scope's
+    async def aretry(self, job_id: str, timeout: Duration = LOOK_FOR_SECONDS, task: str | None = None) -> Job:  # noqa: ASYNC109 - how long to look, not a scope's
         """`retry` for `async` code."""
         return await self.off_loop(lambda: self.retry(job_id, timeout, task))
 
@@ -384,7 +388,7 @@ class Client:
             if record is None and task is not None:
                 write = cancel_unrecorded(task, job_id, now)
             elif record is None or "state" not in record:
-                raise UnknownJob(f"no job {job_id!r} in stack {self.manifest.stack!r}")
+                raise unknown_job(job_id, self.manifest.stack)
             elif (request := request_cancel(record, now)) is None:
                 return Job.read(record)
             else:

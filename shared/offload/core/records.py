@@ -93,6 +93,7 @@ class KeyRecord(TypedDict, total=False):
         id: `key#TASK#KEY`.
         job: The job that the key names.
         digest: Digest of that job's arguments.
+        salt: What the digest was made with.
         until: How long it names that job, epoch milliseconds.
         confirmed: Present once the job's message is known to be sent.
         ttl: When DynamoDB may delete the item, epoch seconds.
@@ -101,6 +102,7 @@ class KeyRecord(TypedDict, total=False):
     id: str
     job: str
     digest: str
+    salt: str
     until: int
     confirmed: bool
     ttl: int

@@ -22,6 +22,7 @@ from offload.core.tasks.control import SoftTimeLimitExceeded
 from offload.runtime import timers
 
 if TYPE_CHECKING:
+    from asyncio import AbstractEventLoop
     from collections.abc import Callable, Iterator
 
 T = TypeVar("T")
@@ -48,6 +49,9 @@ class SoftLimit:
         soft: Seconds until the first exception.
         hard: Seconds until the hard limit.
     """
+
+    loop_factory: Callable[[], AbstractEventLoop] | None = None
+    """Makes the event loop of an async task; None makes the one of `asyncio.run`."""
 
     def __init__(self, soft: float, hard: float) -> None:
         """Start nothing yet."""

@@ -7,6 +7,7 @@ from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any
 
 from offload.core.tasks import context
+from offload.memory import clock
 from offload.memory.clock import VirtualClock
 from offload.testing.processes import current_process
 
@@ -25,12 +26,22 @@ class GreenThreads(VirtualClock):
     not on the speed of the machine.
     """
 
-    def __init__(self) -> None:
-        """Start at the beginning of the virtual clock, without green threads."""
-        super().__init__()
+    def __init__(self, start: int | None = None) -> None:
+        """Start without green threads, at `start` in epoch milliseconds; None for the present.
+
+        The present is rounded up to a whole second: few things depend on more than that of the time of day.
+        """
+        super().__init__(-(-clock.present() // 1000) * 1000 if start is None else start)
+        self._follows_the_present = start is None
         self._green_threads: set[greenlet] = set()
         self._get_current: Callable[[], Any] | None = None
         self._main: Any = None
+
+    def catch_up(self) -> None:
+        """Let time pass until the present, if the clock began there and is behind: the test itself takes some time."""
+        soon = clock.present() + 1  # a time of the present has a part of a millisecond more
+        if self._follows_the_present and soon > self.now():
+            self.advance_to(soon)
 
     def start(self, action: Callable[[], None], *, after: float = 0.0) -> None:
         """Start a green thread `after` seconds from now; its exceptions are raised where the clock is advanced."""

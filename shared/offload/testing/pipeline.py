@@ -8,16 +8,18 @@ from contextlib import ExitStack
 from functools import partial
 from typing import TYPE_CHECKING, Any, Self, cast
 
+from offload.client.stand_ins import standing_in
+from offload.core.clock import iso
 from offload.core.durations import Duration, seconds
 from offload.core.enqueueing import producer
-from offload.core.errors import UnknownTask, did_you_mean
+from offload.core.errors import DefinitionError, UnknownTask, did_you_mean
 from offload.core.jobs.job import Job
 from offload.core.manifest import DEFAULT_LANE, Manifest, dead_letter_name, queue_name
 from offload.core.messages.waiting import MAX_RECEIVES
 from offload.core.ports import OutgoingMessage
 from offload.core.retention import DAY, DEAD_LETTER_DAYS, QUEUE_DAYS
-from offload.core.tasks.follow_up_target import check_follow_ups
 from offload.core.tasks.manifest_entry import manifest_entry
+from offload.core.tasks.references import check_references
 from offload.memory.blobs import MemoryBlobs
 from offload.memory.queues import MemoryQueues
 from offload.memory.table import MemoryTable
@@ -28,6 +30,7 @@ from offload.testing.event_source import ACCOUNT, REGION, EventSourceMapping
 from offload.testing.faults import FaultInjector, Faults
 from offload.testing.green_threads import GreenThreads
 from offload.testing.interrupts import Interrupts
+from offload.testing.job_threads import threads_know_their_jobs
 from offload.testing.lifetimes import LATE_DELETION, days_kept
 from offload.testing.pipeline_client import PipelineClient
 from offload.testing.processes import Killed, current_process
@@ -39,6 +42,7 @@ from offload.testing.watched_port import WatchedPort
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
+    from datetime import datetime
     from types import TracebackType
 
     from offload.client import Client
@@ -51,16 +55,23 @@ if TYPE_CHECKING:
 STACK, BUCKET = "test", "memory"
 
 
+def _milliseconds(start: datetime) -> int:
+    if start.utcoffset() is None:
+        raise DefinitionError(f"start={start!r} has no time zone: give it a tzinfo, such as datetime.UTC")
+    return int(start.timestamp() * 1000)
+
+
 class Pipeline:
     r"""A deployed stack of some tasks, in memory.
 
-    Within `with Pipeline(...)`, and in a test that takes the `pipeline` fixture, `.delay()` enqueues to this pipeline.
+    Within `with Pipeline(...)`, and in a test that takes the `pipeline` fixture, `.delay()` and the clients of deployed
+    stacks enqueue to this pipeline.
     Nothing runs until the test lets time pass with `run_until_idle` or `advance`. At the end, unexpected dead letters
     raise `DeadLettered`.
 
     Attributes:
-        clock: The virtual clock; it begins on 2026-01-01.
-        client: The client that `.delay()` uses.
+        clock: The virtual clock; it begins at the present, or where `start` says.
+        client: The client that `.delay()` uses. Every `Client.from_stack()` does the same, whenever it was made.
         store, queues, blobs, timers: The twins, each behind a `WatchedPort`, which records requests and can make them
             fail.
         runs: Every start of a task's function, in order.
@@ -78,6 +89,7 @@ class Pipeline:
         *tasks: AnyTask[Any, Any],
         faults: Faults | None = None,
         seed: int = 0,
+        start: datetime | None = None,
         hooks: Callable[[str], Sequence[Hooks]] = lambda _task: (),
     ) -> None:
         """Deploy some tasks.
@@ -86,10 +98,13 @@ class Pipeline:
             tasks: The tasks.
             faults: The faults that happen; None for no faults.
             seed: Seed of job ids and jitter.
+            start: Where the virtual clock begins, an aware datetime; None for the present, so that an `eta` that is
+                made of `datetime.now(UTC)` means what it says.
             hooks: Called with a task's name; returns hooks for the workers of this task. Hooks that are registered with
                 `add_hooks` are called too.
         """
-        self.clock = GreenThreads()
+        self.clock = GreenThreads(None if start is None else _milliseconds(start))
+        self._began_at = self.clock.now()
         self.rng = random.Random(f"pipeline {seed}")  # noqa: S311 - a simulation
         self.trace: deque[TraceEntry] = deque(maxlen=MOST_EVENTS)
         self._defects: list[Exception] = []
@@ -138,10 +153,10 @@ class Pipeline:
         """Deploy more tasks. A task replaces a deployed task of the same name; the messages in its queues stay.
 
         Raises:
-            DefinitionError: A follow-up among them does not take `job`.
+            DefinitionError: A task names one that is not deployed, or that cannot follow it, in its settings.
         """
         known = {**self.tasks, **{task.name: task for task in tasks}}
-        check_follow_ups(known, known)
+        check_references(known, fix="Deploy the tasks that name each other in one call")
         for task in tasks:
             self.tasks[task.name] = task
             self.manifest.tasks[task.name] = manifest_entry(task)
@@ -185,6 +200,8 @@ class Pipeline:
         """Let `.delay()` enqueue to this pipeline."""
         self._previous_producer = producer.use(self.client)
         self._surroundings.enter_context(surrounded(self.manifest, self._bucket))
+        self._surroundings.enter_context(standing_in(self.client))
+        self._surroundings.enter_context(threads_know_their_jobs())
         self._entered = True
         return self
 
@@ -200,7 +217,7 @@ class Pipeline:
         if error is None:
             self.check_dead_letters()
         elif self.injector is not None:
-            error.add_note(f"in a pipeline with {self.injector.faults}")
+            error.add_note(f"in a pipeline with {self.injector.faults}, begun at {iso(self._began_at)}")
 
     def close(self) -> None:
         """End every process, and restore the client that was used before."""

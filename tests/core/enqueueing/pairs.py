@@ -370,7 +370,7 @@ TABLE = [
     (set[dt.date], ["2026-01-01"], "same"),
     (set[Colour], {Colour.RED}, "same"),
     (Annotated[set[Frozen], Field(min_length=2)], [{"a": 1}], "same"),
-    (Annotated[set[Frozen], Field(max_length=1)], [{"a": 1}, {"a": 1}], "value"),
+    (Annotated[set[Frozen], Field(max_length=1)], [{"a": 1}, {"a": 1}], "same"),
     (tuple[int, str], (1, "a"), "same"),
     (tuple[int, str], [1], "same"),
     (tuple[int, str], [1, "a", 2], "same"),

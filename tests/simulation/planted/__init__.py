@@ -7,6 +7,7 @@ format or a moved line does not break it; see `edits` and `selecting`.
 from __future__ import annotations
 
 from tests.simulation.planted import (
+    ages,
     by_hand,
     by_name,
     claiming,
@@ -24,6 +25,7 @@ from tests.simulation.planted import (
 )
 
 MUTANTS = (
+    *ages.MUTANTS,
     *claiming.MUTANTS,
     *ending.MUTANTS,
     *following.MUTANTS,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from offload.cli import output
-from offload.client.key_lookup import job_of_key
+from offload.client.key_lookup import named_job
 from offload.core.errors import UnknownTask
 from offload.core.jobs import accepting, cancelling, claiming, ending, idempotency_keys
 from offload.core.jobs.idempotency_keys import KeyUse
@@ -80,7 +80,7 @@ _KEYS = (
     ),
     Mutant(
         "key: a key names another task's job",
-        job_of_key,
+        named_job,
         drop(statement(accepting.check_owner)),
         tests="tests/client/test_reused_keys.py",
     ),

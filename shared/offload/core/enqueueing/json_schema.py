@@ -7,6 +7,7 @@ its producer imports the task or only names it.
 from __future__ import annotations
 
 import ipaddress
+import json
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -16,6 +17,7 @@ from typing import Any
 from pydantic_core import CoreSchema, SchemaError, SchemaValidator, core_schema, to_json
 
 from offload.core.enqueueing import schema_words as words
+from offload.core.jobs.arguments import as_set
 
 CONFIG = core_schema.CoreConfig(ser_json_bytes="base64", ser_json_inf_nan="strings", val_json_bytes="base64")
 WRITING: dict[str, Any] = {"bytes_mode": "base64", "inf_nan_mode": "strings", "by_alias": False, "round_trip": True}
@@ -126,7 +128,8 @@ class _Rebuilding:
             return core_schema.set_schema(items, **lengths)
         # Which objects are equal is known to their class. A set has no more items than its list.
         lengths.pop("max_length", None)
-        return core_schema.list_schema(items, **lengths)
+        listed = core_schema.list_schema(items, **lengths)
+        return core_schema.no_info_after_validator_function(_sorted_objects, listed)
 
     def _named_tuple(self, node: Mapping[str, Any]) -> CoreSchema:
         names, places = node[words.NAMES], node["prefixItems"]
@@ -153,6 +156,10 @@ _SCALARS = {"string", "integer", "number", "boolean", "enum", "const"}
 
 _NULLABLE = 2
 """Choices of what may be null."""
+
+
+def _sorted_objects(items: list[Any]) -> list[Any]:
+    return as_set(json.loads(to_json(items, **WRITING)))
 
 
 def _limits(node: Mapping[str, Any], names: words.Words) -> Any:

@@ -32,6 +32,7 @@ from pydantic_core import SchemaValidator, to_json, to_jsonable_python
 
 from offload.core.enqueueing.json_schema import CONFIG, WRITING, rebuilt
 from offload.core.errors import PayloadError
+from offload.core.jobs.arguments import canonical, with_sorted_sets
 
 _KEPT = (str, int, float, bool, bytes, datetime, date, time, timedelta, UUID, Decimal, type(None))
 
@@ -71,7 +72,7 @@ class PayloadSchema:
         """
         try:
             checked = self._validator.validate_python(_plain(payload))
-            written: dict[str, Any] = json.loads(to_json(checked, **WRITING))
+            written: dict[str, Any] = with_sorted_sets(checked, json.loads(to_json(checked, **WRITING)))
         except (ValueError, TypeError, RecursionError) as error:  # what pydantic raises is a ValueError
             raise wrong_fields(self._task, error) from error
         return written
@@ -85,12 +86,18 @@ def _plain(value: Any) -> Any:
         return {_plain(name): _plain(item) for name, item in value.items()}
     if isinstance(value, tuple):  # stays one: a union may have a list too
         return tuple(_plain(item) for item in value)
-    if isinstance(value, set | frozenset) and all(type(item) in _KEPT for item in value):
-        return value
-    if isinstance(value, list | AbstractSet):
+    if isinstance(value, list):
         return [_plain(item) for item in value]
+    if isinstance(value, AbstractSet):
+        return _plain_set(value)
     if isinstance(value, bytearray | memoryview):
         return bytes(value)
     if hasattr(value, "get_secret_value"):  # pydantic writes asterisks for it
         return _plain(value.get_secret_value())
     return to_jsonable_python(value, **WRITING)
+
+
+def _plain_set(value: AbstractSet[Any]) -> Any:
+    if isinstance(value, set | frozenset) and all(type(item) in _KEPT for item in value):
+        return value
+    return sorted(map(_plain, value), key=lambda item: canonical(to_jsonable_python(item, **WRITING)))
