@@ -83,7 +83,7 @@ def text(error):
 
 def told(error, above=()):
     """What can be told of an exception from outside."""
-    if error is None or error in above:
+    if error is None or any(error is each for each in above):
         return None
     parts = [told(each) for each in getattr(error, "exceptions", ())]
     notes = getattr(error, "__notes__", [])
@@ -137,7 +137,7 @@ def call_as_job(program, deploy, register, monkeypatch):
 
 
 def test_the_table_is_large():
-    assert len(PROGRAMS) >= 145
+    assert len(PROGRAMS) >= 160
     assert {program.__module__ for program in PROGRAMS.values()} == {module.__name__ for module in MODULES}
 
 

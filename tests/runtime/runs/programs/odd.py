@@ -5,10 +5,12 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import decimal
+import gc
 import logging
 import logging.config
 import multiprocessing
 import os
+import random
 import signal
 import sys
 import threading
@@ -135,7 +137,127 @@ def an_error_of_an_object_that_is_deleted(note):
     return "went on"
 
 
+class Lying(Exception):
+    __class__ = int
+    __hash__ = None
+
+    def __eq__(self, other):
+        raise RuntimeError("not to be compared")
+
+
+@program
+def an_error_that_lies(note):
+    raise Lying("about itself")
+
+
+@program
+def an_error_that_is_raised_twice(note):
+    error = ValueError("again")
+    for _ in range(2):
+        try:
+            raise error
+        except ValueError as same:
+            note(same is error)
+    raise error.with_traceback(None)
+
+
+@program
+def an_exit_with_a_text(note):
+    sys.exit("bad arguments")
+
+
+@program
+def an_error_in_clean_up(note):
+    try:
+        raise ValueError("inside")
+    finally:
+        KEPT.clear()
+        KEPT[0]
+
+
 # Event loops
+
+
+@program
+async def an_interrupt_by_its_signal(note):
+    try:
+        signal.raise_signal(signal.SIGINT)
+        await asyncio.sleep(LONG)
+    except asyncio.CancelledError:
+        note("cancelled by the interrupt")
+        raise
+
+
+@program
+async def a_cancel_that_comes_too_late(note):
+    asyncio.current_task().cancel()
+    return "done already"
+
+
+@program
+async def a_cancel_that_is_raised(note):
+    raise asyncio.CancelledError("by hand")
+
+
+@program
+async def a_loop_that_is_stopped(note):
+    asyncio.get_running_loop().stop()
+    try:
+        await asyncio.sleep(0)
+        await asyncio.sleep(0.01)
+    except asyncio.CancelledError:
+        note("cancelled")
+        raise
+    return "went on"
+
+
+@program
+async def a_loop_that_is_closed(note):
+    asyncio.get_running_loop().close()
+
+
+@program
+async def a_cancel_that_is_resisted(note):
+    async def stubborn():
+        for turn in range(3):
+            try:
+                await asyncio.sleep(LONG)
+            except asyncio.CancelledError:
+                note(f"resisted {turn}")
+                if turn:
+                    raise
+
+    task = asyncio.create_task(stubborn())
+    for _ in range(3):
+        await asyncio.sleep(0)
+        task.cancel()
+    return [type(each).__name__ for each in await asyncio.gather(task, return_exceptions=True)]
+
+
+@program
+async def a_lock_across_tasks_that_fail(note):
+    lock, condition = asyncio.Lock(), asyncio.Condition()
+
+    async def holds():
+        async with lock:
+            await asyncio.sleep(0.001)
+            raise ValueError("while it holds the lock")
+
+    task = asyncio.create_task(holds())
+    await asyncio.sleep(0)
+    async with lock:
+        note(str(task.exception()))
+    async with condition:
+        condition.notify_all()
+    return lock.locked()
+
+
+@program
+async def a_loop_in_debug_mode(note):
+    loop = asyncio.get_running_loop()
+    loop.set_debug(True)
+    loop.slow_callback_duration = LONG
+    return await loop.create_task(asyncio.sleep(0, loop.get_debug()))
 
 
 @program
@@ -342,6 +464,54 @@ async def a_generator_that_is_closed_in_another_context(note):
 
 
 # What belongs to the whole process
+
+
+@program
+def clocks_that_are_replaced(note):
+    before = time.time, time.monotonic, time.sleep
+    time.time, time.monotonic, time.sleep = lambda: 0.0, lambda: 0.0, note
+    try:
+        time.sleep("not at all")
+        return [time.time(), time.monotonic()]
+    finally:
+        time.time, time.monotonic, time.sleep = before
+
+
+@program
+def a_random_state(note):
+    state = random.getstate()
+    try:
+        random.seed(7)
+        return [random.randint(1, 9) for _ in range(5)]
+    finally:
+        random.setstate(state)
+
+
+@program
+def text_that_is_written_past_python(note):
+    reading, writing = os.pipe()
+    before = os.dup(1)
+    try:
+        os.dup2(writing, 1)
+        os.write(1, b"past it")
+    finally:
+        os.dup2(before, 1)
+        os.close(before)
+        os.close(writing)
+    with os.fdopen(reading) as end:
+        return end.read()
+
+
+@program
+def a_collector_that_is_off(note):
+    gc.disable()
+    try:
+        ring = []
+        ring.append(ring)
+        del ring
+        return [gc.isenabled(), gc.collect() > 0]
+    finally:
+        gc.enable()
 
 
 @program
