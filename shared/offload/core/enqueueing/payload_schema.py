@@ -63,6 +63,7 @@ class PayloadSchema:
         """
         self._task = task
         self._validator = SchemaValidator(rebuilt(schema), CONFIG)
+        self._has_sets = '"uniqueItems"' in json.dumps(schema)
 
     def write(self, payload: Mapping[str, Any]) -> dict[str, Any]:
         """Turn arguments by name, JSON values or Python ones, into a payload of JSON values.
@@ -71,33 +72,41 @@ class PayloadSchema:
             PayloadError: The arguments do not fit; names each wrong one.
         """
         try:
-            checked = self._validator.validate_python(_plain(payload))
-            written: dict[str, Any] = with_sorted_sets(checked, json.loads(to_json(checked, **WRITING)))
+            checked = self._validator.validate_python(_plain(payload, with_sets=self._has_sets))
+            written: dict[str, Any] = json.loads(to_json(checked, **WRITING))
+            if self._has_sets:
+                written = with_sorted_sets(checked, written)
         except (ValueError, TypeError, RecursionError) as error:  # what pydantic raises is a ValueError
             raise wrong_fields(self._task, error) from error
         return written
 
 
-def _plain(value: Any) -> Any:
-    """Return a value without classes of the caller's own: models and dataclasses as mappings."""
+def _plain(value: Any, *, with_sets: bool) -> Any:
+    """Return a value without classes of the caller's own: models and dataclasses as mappings.
+
+    Args:
+        value: The value.
+        with_sets: Whether sets stay sets: a union may have a list too. Else they become lists, sorted.
+    """
     if type(value) in _KEPT or isinstance(value, Enum):  # a number or a text takes a member too: it is read there
         return value
     if isinstance(value, Mapping):
-        return {_plain(name): _plain(item) for name, item in value.items()}
-    if isinstance(value, tuple):  # stays one: a union may have a list too
-        return tuple(_plain(item) for item in value)
+        return {_plain(name, with_sets=with_sets): _plain(item, with_sets=with_sets) for name, item in value.items()}
     if isinstance(value, list):
-        return [_plain(item) for item in value]
+        return [_plain(item, with_sets=with_sets) for item in value]
+    if isinstance(value, tuple):  # stays one: a union may have a list too
+        return tuple(_plain(item, with_sets=with_sets) for item in value)
     if isinstance(value, AbstractSet):
-        return _plain_set(value)
+        return _plain_set(value, with_sets=with_sets)
     if isinstance(value, bytearray | memoryview):
         return bytes(value)
     if hasattr(value, "get_secret_value"):  # pydantic writes asterisks for it
-        return _plain(value.get_secret_value())
+        return _plain(value.get_secret_value(), with_sets=with_sets)
     return to_jsonable_python(value, **WRITING)
 
 
-def _plain_set(value: AbstractSet[Any]) -> Any:
-    if isinstance(value, set | frozenset) and all(type(item) in _KEPT for item in value):
+def _plain_set(value: AbstractSet[Any], *, with_sets: bool) -> Any:
+    if with_sets and isinstance(value, set | frozenset) and all(type(item) in _KEPT for item in value):
         return value
-    return sorted(map(_plain, value), key=lambda item: canonical(to_jsonable_python(item, **WRITING)))
+    items = [_plain(item, with_sets=with_sets) for item in value]
+    return sorted(items, key=lambda item: canonical(to_jsonable_python(item, **WRITING)))
