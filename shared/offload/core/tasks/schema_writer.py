@@ -17,6 +17,7 @@ from pydantic_core import PydanticSerializationError, to_jsonable_python
 from offload.core.enqueueing import schema_words as words
 from offload.core.tasks.known_types import format_of, is_pydantics, passes_through
 from offload.core.tasks.own_code import OwnCode, reads_others
+from offload.core.tasks.readable import check_keys, check_values
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
@@ -33,6 +34,9 @@ def written_schema(core: Any) -> dict[str, Any]:
 
     Args:
         core: The schema, with its definitions.
+
+    Raises:
+        DefinitionError: Some of its values could be sent, and never be read.
     """
     return _Writing().root(core)
 
@@ -88,12 +92,14 @@ class _Writing:
         return written | ({words.RULES: _json(rules)} if rules else {})
 
     def literal(self, node: Node) -> Written:
+        check_values(node)
         values = [each.value if isinstance(each, Enum) else each for each in node["expected"]]
         return _values(values)
 
     def enum(self, node: Node) -> Written:
         if reads_others(node["cls"]):
             return dict(_LEFT)
+        check_values(node)
         written = _values([each.value for each in node["members"]])
         rules = {"sub_type": node.get("sub_type", "any")}
         return written | ({} if written == _LEFT else {words.RULES: rules})
@@ -133,6 +139,7 @@ class _Writing:
             values = {"type": "int", "strict": True}
         written: Written = {"type": "object", "additionalProperties": self.part(values) or True}
         if names is not None and names["type"] != "any":
+            check_keys(names)
             key = self.part(names)
             written |= {} if key == {"type": "string"} else {words.KEYS: key}
         return written | _lengths(node, words.PROPERTIES)
