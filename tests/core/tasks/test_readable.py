@@ -73,7 +73,7 @@ def test_what_could_never_be_read_is_refused_with_a_way_out(annotation, said):
 @pytest.mark.parametrize(
     "annotation",
     [
-        Literal[Size.S, Level.LOW, 1, None],
+        Literal[Size.S, Level.LOW, 1],
         Colour,
         Number,
         Read,
