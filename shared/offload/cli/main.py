@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import io
 import sys
-from typing import Any
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -36,6 +37,9 @@ from offload.core.errors import (
 )
 from offload.core.manifest import DEFAULT_STACK
 
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
 BAD_INPUT, NOT_FOUND, NO_SERVICE = 2, 3, 4
 _EXIT_CODES: tuple[tuple[tuple[type[OffloadError], ...], int], ...] = (
     ((DefinitionError, IdTaken, KeyReused, PayloadError, WrongState), BAD_INPUT),
@@ -57,7 +61,31 @@ class _Stack:
         return Client.from_stack(self.name)
 
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@contextmanager
+def _reader_may_leave() -> Iterator[None]:
+    """A reader that has enough of the output, as `head` has, is no error; click would exit with 1."""
+    try:
+        yield
+    except BrokenPipeError:
+        drop_output()
+        sys.exit(0)
+
+
+class _Program(click.Group):
+    """The group of all commands."""
+
+    def make_context(self, *args: Any, **kwargs: Any) -> click.Context:
+        """Read the arguments; `--help` prints here."""
+        with _reader_may_leave():
+            return super().make_context(*args, **kwargs)
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run a command."""
+        with _reader_may_leave():
+            return super().invoke(ctx)
+
+
+@click.group(cls=_Program, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
 @click.option("--stack", envvar="OFFLOAD_STACK", default=DEFAULT_STACK, show_default=True, help="Name of the stack.")
 @click.version_option(package_name="offload", prog_name="offload")
 @click.pass_context
@@ -91,9 +119,6 @@ def run(arguments: list[str] | None = None) -> None:
         usage_error.show(shown)
         say(shown.getvalue().rstrip("\n"), error=True)
         sys.exit(usage_error.exit_code)
-    except BrokenPipeError:
-        drop_output()
-        sys.exit(0)
     except OffloadError as error:
         say(f"offload: {error}", error=True)
         sys.exit(next((code for classes, code in _EXIT_CODES if isinstance(error, classes)), 1))
