@@ -17,7 +17,7 @@ from offload.cli.dlq import dlq
 from offload.cli.enqueue import enqueue
 from offload.cli.jobs import jobs
 from offload.cli.local import local
-from offload.cli.output import drop_output, say
+from offload.cli.output import BROKEN_PIPE, drop_output, say
 from offload.cli.queues import queues
 from offload.cli.tasks import tasks
 from offload.core.enqueueing.bulk import PartlyEnqueued
@@ -63,12 +63,12 @@ class _Stack:
 
 @contextmanager
 def _reader_may_leave() -> Iterator[None]:
-    """A reader that has enough of the output, as `head` has, is no error; click would exit with 1."""
+    """Let a reader that has enough of the output, as `head` has, end the command without an error on the screen."""
     try:
         yield
     except BrokenPipeError:
         drop_output()
-        sys.exit(0)
+        sys.exit(BROKEN_PIPE)
 
 
 class _Program(click.Group):
