@@ -138,6 +138,8 @@ class Client:
     def enqueue(self, task: str, payload: dict[str, Any], **options: Unpack[EnqueueOptions]) -> JobHandle[Any]:
         """Enqueue a job by the task's name, without importing it.
 
+        The handle's `result()` returns plain JSON values, since only the task has its annotations.
+
         Args:
             task: The task's name.
             payload: Arguments by name, as `.delay` takes them or as JSON values; see `request`.

@@ -9,6 +9,7 @@ from __future__ import annotations
 from tests.simulation.planted import (
     ages,
     by_hand,
+    by_name,
     claiming,
     ending,
     enqueueing,
@@ -36,6 +37,7 @@ MUTANTS = (
     *hooks.MUTANTS,
     *runs.MUTANTS,
     *producing.MUTANTS,
+    *by_name.MUTANTS,
     *requests.MUTANTS,
     *security.MUTANTS,
 )

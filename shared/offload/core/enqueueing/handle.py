@@ -98,6 +98,9 @@ class JobHandle(Generic[R_co]):
     def result(self, timeout: Duration | None = None) -> R_co:
         """Wait for the job and return what the task returned, in its annotated type.
 
+        The handle of a job that was enqueued by name returns plain JSON values: a datetime as its text, a model as a
+        dict.
+
         Args:
             timeout: Seconds, a `timedelta`, or a text such as `"30s"`; None waits as long as it takes.
 

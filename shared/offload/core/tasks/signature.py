@@ -103,7 +103,8 @@ class Signature:
         # Validating what was given catches the mistake at the caller; dumping it writes the JSON form.
         try:
             checked = self._payload.validate_python(arguments)
-            encoded: dict[str, Any] = json.loads(self._payload.dump_json(checked, warnings=False))
+            # What only shows (computed fields, what a JSON text says) stays out: the worker could not read it.
+            encoded: dict[str, Any] = json.loads(self._payload.dump_json(checked, warnings=False, round_trip=True))
         except (ValidationError, PydanticSerializationError) as error:
             raise self._wrong(error) from error
         in_order: dict[str, Any] = with_sorted_sets(checked, encoded)
@@ -202,9 +203,9 @@ class Signature:
         return deepcopy(self._schema)
 
     def _write_schema(self) -> dict[str, Any]:
-        from offload.core.tasks.schema_writer import SchemaWriter  # only deploying and showing tasks need it
+        from offload.core.tasks.schema_writer import written_schema  # only deploying and showing tasks need it
 
-        schema = TypeAdapter(self._shown).json_schema(schema_generator=SchemaWriter)
+        schema = written_schema(TypeAdapter(self._shown).core_schema)
         schema.pop("title", None)
         for name, parameter in self._signature.parameters.items():
             if parameter.default is not inspect.Parameter.empty and name in schema.get("properties", {}):
