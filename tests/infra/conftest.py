@@ -12,6 +12,8 @@ from typing import Any
 
 import pytest
 
+from tests.infra.iam import listed
+
 REPOSITORY = Path(__file__).resolve().parents[2]
 
 TASKS = {
@@ -112,11 +114,6 @@ def flat(value: Any) -> str:
             return f"{flat(text)[:-1]}{separator}{index}>"
         case _:
             return str(value)
-
-
-def listed(value: Any) -> list[Any]:
-    """Return a policy's entry as a list."""
-    return value if isinstance(value, list) else [value]
 
 
 class Template:
