@@ -107,7 +107,7 @@ class CleanupError(Exception):
 def cleanup_expired(
     prefix: Prefix,
     older_than_days: Days,
-    dry_run: bool = False,  # noqa: FBT001, FBT002 - a payload's fields are passed by name
+    dry_run: bool = False,
     most_objects: Count = 100_000,
 ) -> Cleanup:
     """Delete objects under a prefix that were last written more than `older_than_days` days ago.

@@ -98,7 +98,7 @@ def export_report(
     source: Annotated[Table | JsonLines, Field(discriminator="kind")],
     columns: Columns,
     destination: Destination,
-    guard_formulas: bool = True,  # noqa: FBT001, FBT002 - a payload's fields are passed by name
+    guard_formulas: bool = True,
     bucket: str | None = None,
 ) -> Report:
     """Write the columns of every row to a CSV file (RFC 4180, UTF-8, with a header).
