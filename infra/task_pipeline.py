@@ -177,7 +177,9 @@ class TaskPipeline(Construct):
             recursive_loop=lambda_.RecursiveLoop.ALLOW,
         )
         nag.acknowledge(
-            function, "L1", "Functions run on the Python version they were tested on; `-c python=3.14` selects another"
+            function,
+            "L1",
+            "Functions run on the deployer's Python, or else on 3.13: see infra/targets.py; `-c python=` selects",
         )
         return function
 
