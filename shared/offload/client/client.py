@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from offload.client import stand_ins
@@ -17,6 +18,8 @@ from offload.core.enqueueing.bulk import BulkRequest, in_own_thread
 from offload.core.enqueueing.handle import JobHandle
 from offload.core.enqueueing.options import CheckedOptions, EnqueueOptions
 from offload.core.errors import Unavailable, unknown_job
+from offload.core.errors import Refused, Unavailable, UnknownJob
+from offload.core.flow.line import leave_line
 from offload.core.hooks import call_hooks
 from offload.core.ids import check_record_id, system_random
 from offload.core.jobs.accepting import check_owner
@@ -378,7 +381,7 @@ class Client:
         for _ in range(MOST_CONFLICTS):
             now = self.clock.now()
             try:
-                return Job.read(self.store.apply(cancel_waiting(job_id, now, task)))
+                return self._cancelled(self.store.apply(cancel_waiting(job_id, now, task)))
             except Conflict as conflict:
                 record: JobRecord | None = conflict.item
             if record is not None and "state" in record:
@@ -396,6 +399,14 @@ class Client:
             except Conflict:
                 continue  # it changed state meanwhile; look again
         raise Unavailable(f"job {job_id} keeps changing; try again")
+
+    def _cancelled(self, record: JobRecord) -> Job:
+        """Count a job that was cancelled out of the line of its rate limit. Those behind it move up."""
+        left = leave_line(record)
+        if left is not None:
+            with suppress(Conflict, Unavailable, Refused):  # the job is cancelled; the line finds out later
+                self.store.apply(left)
+        return Job.read(record)
 
     async def acancel(self, job_id: str, task: str | None = None) -> Job:
         """`cancel` for `async` code."""
