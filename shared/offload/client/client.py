@@ -17,8 +17,7 @@ from offload.core.clock import Clock, SystemClock
 from offload.core.enqueueing.bulk import BulkRequest, in_own_thread
 from offload.core.enqueueing.handle import JobHandle
 from offload.core.enqueueing.options import CheckedOptions, EnqueueOptions
-from offload.core.errors import Unavailable, unknown_job
-from offload.core.errors import Refused, Unavailable, UnknownJob
+from offload.core.errors import Refused, Unavailable, unknown_job
 from offload.core.flow.line import leave_line
 from offload.core.hooks import call_hooks
 from offload.core.ids import check_record_id, system_random
