@@ -34,7 +34,7 @@ test: $(READY) $(CDK) ## Run the whole test suite, with coverage
 
 check: $(READY) $(CDK) ## Lint, format, types (mypy; pyright for the public API), import ladder, and the template
 	@$(BIN)/ruff check
-	@$(BIN)/ruff format --check
+	@$(BIN)/ruff format --check --exclude tests/functions app.py benchmarks demo infra shared tests
 	@$(BIN)/mypy
 	@$(PYRIGHT) --pythonpath $(BIN)/python
 	@$(BIN)/lint-imports

@@ -25,7 +25,7 @@ if find_spec("aws_cdk") is None:
     PROJECT_PYTHON = HOME / ".venv" / "bin" / "python"
     if not PROJECT_PYTHON.is_file() or Path(sys.prefix).resolve() == PROJECT_PYTHON.parent.parent.resolve():
         sys.exit("offload: aws-cdk-lib is not installed: run `make synth`, which installs the project's packages")
-    os.execv(PROJECT_PYTHON, [str(PROJECT_PYTHON), *sys.argv])  # noqa: S606 - this script again, by the project's interpreter
+    os.execv(PROJECT_PYTHON, [str(PROJECT_PYTHON), *sys.argv])
 
 # With these paths, the app also works in a fresh clone, in which the library is not installed.
 sys.path[:0] = [path for path in (str(HOME), str(HOME / "shared")) if path not in sys.path]

@@ -40,7 +40,6 @@ class JobTable(Construct):
             # Without `encryption`, DynamoDB encrypts the table with its own key for free. A KMS key costs money per
             # request.
             time_to_live_attribute="ttl",
-            stream=dynamodb.StreamViewType.NEW_AND_OLD_IMAGES,
             point_in_time_recovery_specification=dynamodb.PointInTimeRecoverySpecification(
                 point_in_time_recovery_enabled=True
             ),

@@ -28,6 +28,8 @@ def parts(manifest: Manifest) -> Sequence[tuple[str, str]]:
 def with_longest_names(manifest: Manifest) -> Manifest:
     """Return the manifest with the longest names that CloudFormation could fill in at the deployment."""
     role = "arn:aws-us-gov:iam::" + "0" * 12 + ":role/" + "r" * 64
+    roles = manifest.timers.get("roles")
+    longest = {"role": role} if roles is None else {"roles": dict.fromkeys(roles, role)}
     # CloudFormation builds the table's name from stack, construct and 13 characters of its own.
     return replace(
         manifest,
@@ -35,5 +37,5 @@ def with_longest_names(manifest: Manifest) -> Manifest:
         region="ap-southeast-99",
         table=manifest.stack + "-" + "t" * 32,
         bucket="b" * 63,
-        timers={**manifest.timers, "role": role},
+        timers={**manifest.timers, **longest},
     )

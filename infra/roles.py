@@ -5,10 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+import aws_cdk as cdk
 from aws_cdk import aws_iam as iam
 
-from infra import nag
-from offload.core.retention import payload_folders, result_folder
+from infra import nag, role_size
+from offload.core.retention import payload_folders, result_folder, result_folders
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -59,7 +60,7 @@ class TaskResources:
         other_queues: ARNs of the other queues that the function may send to.
         enqueues: Names of the tasks that the function may enqueue; `("*",)` stands for all.
         log_group: ARN of the function's log group, without `:*` at its end.
-        timer_role: ARN of the role of the function's one-time schedules.
+        timer_roles: ARNs of the roles that the function may give to one-time schedules.
     """
 
     task: str
@@ -68,19 +69,26 @@ class TaskResources:
     other_queues: Sequence[str]
     enqueues: Sequence[str]
     log_group: str
-    timer_role: str
+    timer_roles: Sequence[str]
 
 
 def function_role(scope: Construct, id: str, own: TaskResources, shared: SharedResources) -> iam.Role:  # noqa: A002 - CDK's name
     """Create the role of a task's function.
 
     The role does not use AWS's managed policy for Lambda, which allows writing to every log group of the account.
+
+    Raises:
+        DefinitionError: The role's policies are longer than IAM allows.
     """
     worker_statements = [*_for_worker(own, shared), *_for_producer(own, shared)]
     task_statements = [_statement(allow, shared.fill) for allow in own.settings.allow]
     policies = {"worker": iam.PolicyDocument(statements=worker_statements)}
     if task_statements:
         policies["task"] = iam.PolicyDocument(statements=task_statements)
+    stack = cdk.Stack.of(scope)
+    bucket = stack.resolve(shared.bucket)["Fn::GetAtt"][0]
+    names = {bucket: "arn:aws-us-gov:s3:::"}  # most of what a role names lies in the bucket
+    role_size.check(own.task, shared.stack, [stack.resolve(policy) for policy in policies.values()], names)
     role = iam.Role(
         scope,
         id,
@@ -100,7 +108,8 @@ def function_role(scope: Construct, id: str, own: TaskResources, shared: SharedR
 
 def _for_worker(own: TaskResources, shared: SharedResources) -> list[iam.PolicyStatement]:
     payloads = [f"{shared.bucket}/{folder}*" for folder in payload_folders(own.task)]
-    results = f"{shared.bucket}/{result_folder(own.task, own.settings.result_life)}*"
+    stored_in = f"{shared.bucket}/{result_folder(own.task, own.settings.result_life)}*"
+    results = [f"{shared.bucket}/{folder}*" for folder in result_folders(own.task)]
     return [
         _allow(["logs:CreateLogStream", "logs:PutLogEvents"], [f"{own.log_group}:log-stream:*"]),
         # The event source mapping receives, deletes and reads attributes with this role. The worker itself changes the
@@ -118,27 +127,28 @@ def _for_worker(own: TaskResources, shared: SharedResources) -> list[iam.PolicyS
         _allow(["dynamodb:GetItem", "dynamodb:UpdateItem"], [shared.table]),
         # A worker writes a payload again that has grown old: see `core/retention.py`.
         _allow(["s3:GetObject", "s3:PutObject"], payloads),
-        # A follow-up is given the whole result, which the worker reads where it has stored it.
-        _allow(["s3:PutObject", *(["s3:GetObject"] if own.settings.on_success else [])], [results]),
+        _allow(["s3:PutObject"], [stored_in]),
+        # A follow-up is given the whole result, also one that was stored before `result_ttl` changed.
+        *([_allow(["s3:GetObject"], results)] if own.settings.on_success else []),
         # A message that waits for more than 15 minutes is sent by a timer.
         _allow(["scheduler:CreateSchedule"], [shared.timers]),
-        _allow(
-            ["iam:PassRole"], [own.timer_role], {"StringEquals": {"iam:PassedToService": "scheduler.amazonaws.com"}}
-        ),
+        _allow(["iam:PassRole"], own.timer_roles, {"StringEquals": {"iam:PassedToService": "scheduler.amazonaws.com"}}),
     ]
 
 
 def _for_producer(own: TaskResources, shared: SharedResources) -> list[iam.PolicyStatement]:
     if not own.enqueues:
         return []
-    folders = [folder for task in own.enqueues for folder in payload_folders(task)]
+    named = [folder for task in own.enqueues for folder in payload_folders(task)]
+    folders = ["payloads/"] if "*" in own.enqueues else named
     statements = [_allow(["s3:PutObject"], [f"{shared.bucket}/{folder}*" for folder in folders])]
     if own.other_queues:
         statements.append(_allow(["sqs:SendMessage"], own.other_queues))
     if own.settings.enqueues:
         # Results of other jobs are read by handles in the task's own code. Nobody waits for the result of a follow-up.
-        named = [task for task in own.settings.enqueues if task != "*"]
-        results = [f"{shared.bucket}/results/*/{task}/*" for task in named] or [f"{shared.bucket}/results/*"]
+        reads = own.settings.enqueues
+        folders = ["results/"] if "*" in reads else [folder for task in reads for folder in result_folders(task)]
+        results = [f"{shared.bucket}/{folder}*" for folder in folders]
         statements += [
             _allow(["s3:GetObject"], results),
             # `async` code waits for many jobs with one request; the records of many jobs are written as statements.

@@ -17,12 +17,14 @@ from aws_cdk import aws_scheduler as scheduler
 
 from offload.core.errors import DefinitionError
 from offload.core.messages.message import VERSION
+from offload.core.ports import LONGEST_DELIVERY, MOST_DELIVERIES
 
 if TYPE_CHECKING:
     from aws_cdk import aws_sqs as sqs
     from constructs import Construct
 
     from infra.timers import Timers
+    from infra.undelivered import Undelivered
     from offload.core.schedules import Schedule
 
 _LONGEST_TEMPLATE = 8192
@@ -39,8 +41,8 @@ _SPECIAL_CHARACTERS = set("<>\\")
 
 def add_schedule(
     scope: Construct, task: str, index: int, schedule: Schedule, *, queue: sqs.Queue, timers: Timers, rules_alone: bool
-) -> None:
-    """Send a message to `queue` at every tick.
+) -> str | None:
+    """Send a message to `queue` at every tick, and return the ARN of the rule that does it, if it is one.
 
     EventBridge rules are free. But rules know only UTC, and the characters `<`, `>` and backslash have a meaning in
     their templates. A schedule with another time zone, or with such a character in its payload, therefore becomes a
@@ -53,7 +55,7 @@ def add_schedule(
         index: Position in the task's `schedules`; part of the job id.
         schedule: The times and the payload.
         queue: The queue to send to.
-        timers: Group and role of schedules in EventBridge Scheduler.
+        timers: Group and roles of schedules in EventBridge Scheduler, and the queue for what is not delivered.
         rules_alone: Use a rule for every schedule, and read every time as UTC. The embedded engine needs this: its
             Scheduler knows no time zones, and does not fill the time of the tick into the input.
 
@@ -64,8 +66,8 @@ def add_schedule(
     needs_scheduler = timezone not in _UTC or bool(_SPECIAL_CHARACTERS & set(_compact(schedule.payload)))
     if needs_scheduler and not rules_alone:
         _add_to_scheduler(scope, task, index, schedule, timezone=timezone, queue=queue, timers=timers)
-    else:
-        _add_rule(scope, task, index, schedule, queue=queue)
+        return None
+    return _add_rule(scope, task, index, schedule, queue=queue, undelivered=timers.undelivered)
 
 
 def _compact(value: Any) -> str:
@@ -88,7 +90,9 @@ def _for_stack(text: str) -> str:
     return text.replace(_STACK, drawn, 1)  # the first one is the id's; a payload may have more
 
 
-def _add_rule(scope: Construct, task: str, index: int, schedule: Schedule, *, queue: sqs.Queue) -> None:
+def _add_rule(
+    scope: Construct, task: str, index: int, schedule: Schedule, *, queue: sqs.Queue, undelivered: Undelivered
+) -> str:
     template = _compact(_message(task, index, schedule, "@tick@"))
     # With `rules_alone`, the payload may contain a `<`, which would begin a placeholder.
     template = template.replace("<", "\\u003c").replace("@tick@", "<time>", 2)
@@ -111,6 +115,10 @@ def _add_rule(scope: Construct, task: str, index: int, schedule: Schedule, *, qu
                 input_transformer=events.CfnRule.InputTransformerProperty(
                     input_paths_map={"time": "$.time"}, input_template=_for_stack(template)
                 ),
+                retry_policy=events.CfnRule.RetryPolicyProperty(
+                    maximum_event_age_in_seconds=LONGEST_DELIVERY, maximum_retry_attempts=MOST_DELIVERIES
+                ),
+                dead_letter_config=events.CfnRule.DeadLetterConfigProperty(arn=undelivered.queue.queue_arn),
             )
         ],
     )
@@ -122,6 +130,7 @@ def _add_rule(scope: Construct, task: str, index: int, schedule: Schedule, *, qu
             conditions={"ArnEquals": {"aws:SourceArn": rule.attr_arn}},
         )
     )
+    return str(rule.attr_arn)
 
 
 def _add_to_scheduler(
@@ -139,7 +148,11 @@ def _add_to_scheduler(
         flexible_time_window=scheduler.CfnSchedule.FlexibleTimeWindowProperty(mode="OFF"),
         target=scheduler.CfnSchedule.TargetProperty(
             arn=queue.queue_arn,
-            role_arn=timers.role.role_arn,
+            role_arn=timers.roles[task].role_arn,
             input=_for_stack(_compact(message)),
+            retry_policy=scheduler.CfnSchedule.RetryPolicyProperty(
+                maximum_event_age_in_seconds=LONGEST_DELIVERY, maximum_retry_attempts=MOST_DELIVERIES
+            ),
+            dead_letter_config=scheduler.CfnSchedule.DeadLetterConfigProperty(arn=timers.undelivered.queue.queue_arn),
         ),
     ).node.add_dependency(timers)

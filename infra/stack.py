@@ -67,12 +67,14 @@ class OffloadStack(cdk.Stack):
                 f"three times as long. Install this Python, or deploy with -c python=VERSION of one you have.",
             )
         self.jobs = JobTable(self, "State", stage=stage)
-        queues = [
-            self.format_arn(service="sqs", resource=queue_name(stage.stack, name, lane))
+        queues = {
+            name: [
+                self.format_arn(service="sqs", resource=queue_name(stage.stack, name, lane))
+                for lane in task_settings.priorities
+            ]
             for name, task_settings in settings.items()
-            for lane in task_settings.priorities
-        ]
-        timers = Timers(self, "Timers", stack=stage.stack, queues=queues)
+        }
+        timers = Timers(self, "Timers", stage=stage, queues=queues)
         manifest = Manifest(
             stack=stage.stack,
             account=self.account,
@@ -103,6 +105,8 @@ class OffloadStack(cdk.Stack):
         topic = AlarmTopic(self, "Alarms", stage=stage).topic
         for pipeline in self.pipelines.values():
             add_alarms(pipeline, topic)
+        timers.undelivered.accept([rule for pipeline in self.pipelines.values() for rule in pipeline.rules])
+        timers.undelivered.watch(topic)
         Dashboard(self, "Dashboard", stage=stage, pipelines=list(self.pipelines.values()))
         parameter = ManifestParameters(self, "Manifest", manifest=manifest).parameter
         cdk.CfnOutput(self, "ManifestParameter", value=parameter.parameter_name)

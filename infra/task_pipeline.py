@@ -45,7 +45,7 @@ class Plan:
         settings: Settings of all tasks, by name.
         manifest: Manifest of the whole stack.
         shared: Resources that the functions share.
-        timers: Group and role of one-time schedules.
+        timers: Group and roles of one-time schedules.
     """
 
     stage: Stage
@@ -65,6 +65,7 @@ class TaskPipeline(Construct):
         settings: Settings of the task.
         lanes: The queues of each lane, by lane.
         function: The Lambda function with the worker.
+        rules: ARNs of the EventBridge rules of the task's schedules.
     """
 
     def __init__(self, scope: Construct, id: str, *, task: str, plan: Plan) -> None:  # noqa: A002 - CDK's name
@@ -94,7 +95,7 @@ class TaskPipeline(Construct):
                 # function thus runs at most lanes x max_concurrency times at once.
                 max_concurrency=self.settings.max_concurrency,
             )
-        for index, schedule in enumerate(self.settings.schedules):
+        rules = [
             add_schedule(
                 self,
                 task,
@@ -104,6 +105,9 @@ class TaskPipeline(Construct):
                 timers=plan.timers,
                 rules_alone=plan.stage.on_host,
             )
+            for index, schedule in enumerate(self.settings.schedules)
+        ]
+        self.rules = [rule for rule in rules if rule is not None]
 
     def _function(self, plan: Plan, enqueues: list[str]) -> lambda_.Function:
         name = f"{plan.stage.stack}-{self.task}"
@@ -127,7 +131,11 @@ class TaskPipeline(Construct):
         }
         own_queues = queue_arns[self.task]
         other_queues = [arn for task in enqueues if task != self.task for arn in queue_arns[task]]
-        timer_role = plan.timers.role_for(self, "TimerRole", [*own_queues, *other_queues]).role_arn
+        timers: dict[str, Any] = {"group": plan.timers.group}
+        if "*" in self.settings.enqueues:
+            timers["role"] = plan.timers.role.role_arn
+        else:
+            timers["roles"] = {name: plan.timers.roles[name].role_arn for name in sorted({self.task, *enqueues})}
         role = function_role(
             self,
             "Role",
@@ -143,7 +151,7 @@ class TaskPipeline(Construct):
                     resource_name=log_name,
                     arn_format=cdk.ArnFormat.COLON_RESOURCE_NAME,
                 ),
-                timer_role=timer_role,
+                timer_roles=list(timers["roles"].values()) if "roles" in timers else [timers["role"]],
             ),
             plan.shared,
         )
@@ -164,16 +172,14 @@ class TaskPipeline(Construct):
             memory_size=self.settings.memory,
             role=role,
             log_group=log_group,
-            environment=environment.build(
-                self.task,
-                self.settings,
-                replace(plan.manifest, timers={**plan.manifest.timers, "role": timer_role}),
-            ),
+            environment=environment.build(self.task, self.settings, replace(plan.manifest, timers=timers)),
             # Lambda's guard would stop tasks that enqueue tasks. The limit of hops in messages ends an endless chain.
             recursive_loop=lambda_.RecursiveLoop.ALLOW,
         )
         nag.acknowledge(
-            function, "L1", "Functions run on the Python version they were tested on; `-c python=3.14` selects another"
+            function,
+            "L1",
+            "Functions run on the deployer's Python, or else on 3.13: see infra/targets.py; `-c python=` selects",
         )
         return function
 

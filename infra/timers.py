@@ -9,35 +9,55 @@ from aws_cdk import aws_iam as iam
 from aws_cdk import aws_scheduler as scheduler
 from constructs import Construct
 
+from infra.undelivered import Undelivered
+
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Mapping
+
+    from infra.stages import Stage
 
 
 class Timers(Construct):
-    """The stack's schedule group, and the role of the schedules that clients and deployments make.
+    """The stack's schedule group, and the roles of the schedules that clients, functions and deployments make.
+
+    A schedule keeps its role for up to a year, so a role belongs to what lives as long: to the task that is sent to. A
+    task that is removed takes its own queues along, and no role with which others are sent to. And whoever may set a
+    timer with a role gets no further than to the queues of one task.
 
     Attributes:
         group: Name of the group: the name of the stack.
-        role: Role that EventBridge Scheduler assumes; it may send to every queue.
+        role: Role that may send to every queue, for clients outside the stack and functions that may enqueue any task.
+        roles: Roles that may send to the queues of one task, by task.
+        undelivered: The queue for what could not be delivered.
     """
 
-    def __init__(self, scope: Construct, id: str, *, stack: str, queues: Iterable[str]) -> None:  # noqa: A002 - CDK's name
-        """Create the group and the role; the role allows only sends to `queues` (ARNs)."""
-        super().__init__(scope, id)
-        self.group = stack
-        group = scheduler.CfnScheduleGroup(self, "Group", name=stack)
-        self._group_arn = group.attr_arn
-        self.role = self.role_for(self, "Role", queues)
+    def __init__(self, scope: Construct, id: str, *, stage: Stage, queues: Mapping[str, Iterable[str]]) -> None:  # noqa: A002 - CDK's name
+        """Create the group, the roles and the queue.
 
-    def role_for(self, scope: Construct, id: str, queues: Iterable[str]) -> iam.Role:  # noqa: A002 - CDK's name
-        """Create a role with which schedules of the group may send to `queues` (ARNs) and to no other.
-
-        Each function has its own: whoever may set a timer with a role can send wherever the role can.
+        Args:
+            scope: The stack.
+            id: Construct id.
+            stage: The stage.
+            queues: ARNs of the queues, by task.
         """
+        super().__init__(scope, id)
+        self.group = stage.stack
+        group = scheduler.CfnScheduleGroup(self, "Group", name=stage.stack)
+        self._group_arn = group.attr_arn
+        self.undelivered = Undelivered(self, "Undelivered", stack=stage.stack)
+        self.role = self._role("Role", "any task", [arn for arns in queues.values() for arn in arns])
+        self.roles = {task: self._role(f"Role-{task}", f"task {task}", arns) for task, arns in queues.items()}
+        if stage.keeps_data:
+            # A task that is deployed again has its old queue names. Timers that still wait then find their role.
+            for role in self.roles.values():
+                role.apply_removal_policy(cdk.RemovalPolicy.RETAIN_ON_UPDATE_OR_DELETE)
+
+    def _role(self, id: str, whom: str, queues: Iterable[str]) -> iam.Role:  # noqa: A002 - CDK's name
+        """Create a role with which schedules of the group may send to `queues` (ARNs) and to no other."""
         return iam.Role(
-            scope,
+            self,
             id,
-            description=f"EventBridge Scheduler sends delayed and scheduled jobs of {self.group}",
+            description=f"EventBridge Scheduler sends jobs of {whom}, stack {self.group}",
             assumed_by=iam.PrincipalWithConditions(
                 iam.ServicePrincipal("scheduler.amazonaws.com"),
                 {
@@ -48,7 +68,11 @@ class Timers(Construct):
             ),
             inline_policies={
                 "send": iam.PolicyDocument(
-                    statements=[iam.PolicyStatement(actions=["sqs:SendMessage"], resources=sorted(queues))]
+                    statements=[
+                        iam.PolicyStatement(
+                            actions=["sqs:SendMessage"], resources=[*sorted(queues), self.undelivered.queue.queue_arn]
+                        )
+                    ]
                 )
             },
         )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Annotated
 
 from pydantic import BaseModel, Field
@@ -13,13 +13,14 @@ from offload import Allow, Cron, DefinitionError, Permanent, Retry, current_job,
 from offload.core.clock import SystemClock
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from mypy_boto3_s3.type_defs import ObjectIdentifierTypeDef, ObjectTypeDef
 
 RULES = "OFFLOAD_CLEANUP"
 DEFAULT_RULES = "exports/:30"
 KEPT = ("payloads/", "results/")  # the library's own folders, for which the bucket has lifecycle rules
+MEANINGFUL = frozenset("*?${}")  # characters that mean something in the ARN of a role: `*/` would reach every folder
 PAGE = 1000  # objects in one list or delete request, at most
 SPARE_TIME = 30  # seconds; with less time before the soft limit, no further page is begun
 
@@ -28,17 +29,32 @@ def rules(text: str) -> dict[str, int]:
     """Read what may be deleted, such as `exports/:30,uploads/:90`: folders, and the least age of an object in days.
 
     Raises:
-        DefinitionError: A part has another form, or names a folder of the library.
+        DefinitionError: A part has another form, names a folder of the library, or names a folder again.
     """
-    found = {}
+    found: dict[str, int] = {}
     for part in filter(None, (part.strip() for part in text.split(","))):
         prefix, _, days = part.rpartition(":")
         if not (prefix.endswith("/") and prefix != "/" and days.isascii() and days.isdigit() and int(days) >= 1):
             raise DefinitionError(f"{RULES}: {part!r} must be a folder and days, such as {DEFAULT_RULES}")
         if prefix.startswith(KEPT):
             raise DefinitionError(f"{RULES}: {part!r} names a folder that the library empties by itself")
+        if MEANINGFUL & set(prefix):
+            raise DefinitionError(f"{RULES}: {part!r} names a folder with one of {' '.join(sorted(MEANINGFUL))}")
+        if prefix in found:
+            raise DefinitionError(f"{RULES}: {part!r} gives a second age to {prefix}: keep one of them")
         found[prefix] = int(days)
     return found
+
+
+def least_age(key: str, allowed: Mapping[str, int]) -> int | None:
+    """Return the days that an object is kept for by the rule of the innermost folder around it; None without a rule.
+
+    Args:
+        key: Key of an object, or a prefix.
+        allowed: The rules: days by folder.
+    """
+    folders = [folder for folder in allowed if key.startswith(folder)]
+    return allowed[max(folders, key=len)] if folders else None
 
 
 def deployed_rules() -> dict[str, int]:
@@ -91,14 +107,16 @@ class CleanupError(Exception):
 def cleanup_expired(
     prefix: Prefix,
     older_than_days: Days,
-    dry_run: bool = False,  # noqa: FBT001, FBT002 - a payload's fields are passed by name
+    dry_run: bool = False,
     most_objects: Count = 100_000,
 ) -> Cleanup:
     """Delete objects under a prefix that were last written more than `older_than_days` days ago.
 
     The variable `OFFLOAD_CLEANUP` of the deploying shell says what may be deleted: folders of the bucket, each with the
     least age of an object in days. By default it is `exports/:30`. Every night each folder is cleaned by its own rule.
-    A payload can choose a part of a folder and a higher age, and nothing else.
+    Where a folder with a rule lies within another, the rule of the innermost folder around an object decides: with
+    `a/:7,a/b/:30` nothing under `a/b/` is deleted before its 30 days, whichever run meets it. A payload can choose a
+    part of a folder and a higher age, and nothing else.
 
     The task can be repeated at any time, because S3 does not list deleted objects. In a versioned bucket a deletion
     hides the object, and a lifecycle rule of the bucket removes the hidden version. If you need no count, no limit and
@@ -115,11 +133,17 @@ def cleanup_expired(
         CleanupError: S3 did not delete some objects.
     """
     allowed = deployed_rules()
-    if not any(prefix.startswith(folder) and older_than_days >= days for folder, days in allowed.items()):
+    least = least_age(prefix, allowed)
+    if least is None or older_than_days < least:
         known = ", ".join(f"{folder} from {days} days on" for folder, days in allowed.items())
         raise Permanent(f"prefix={prefix!r}, older_than_days={older_than_days}: may be deleted are {known} ({RULES})")
     bucket, job = stack().bucket, current_job()
-    written_before = SystemClock().now() / 1000 - timedelta(days=older_than_days).total_seconds()
+    now = datetime.fromtimestamp(SystemClock().now() / 1000, UTC)
+
+    def is_expired(item: ObjectTypeDef) -> bool:
+        days = max(older_than_days, least_age(item["Key"], allowed) or 0)
+        return item["LastModified"] < now - timedelta(days=days)
+
     deleted = size = listed = 0
     more_left = False
     paginator = s3().get_paginator("list_objects_v2")
@@ -133,7 +157,7 @@ def cleanup_expired(
                 more_left = True
                 break
             objects = page.get("Contents", [])
-            expired = [item for item in objects if item["LastModified"].timestamp() < written_before]
+            expired = [item for item in objects if is_expired(item)]
             chosen = expired[: most_objects - deleted]
             if chosen and not dry_run:
                 _delete(bucket, chosen)

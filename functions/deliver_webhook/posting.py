@@ -80,7 +80,7 @@ def within(deadline: Deadline, look_up: Callable[[], Any]) -> Any:
     def call() -> None:
         try:
             outcome.append((look_up(), None))
-        except BaseException as error:  # noqa: BLE001 - it is raised in the caller's thread
+        except BaseException as error:  # it is raised in the caller's thread
             outcome.append((None, error))
 
     thread = threading.Thread(target=call, daemon=True)

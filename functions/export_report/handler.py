@@ -4,18 +4,20 @@ from __future__ import annotations
 
 import io
 import os
+import re
 from typing import Annotated, Literal
 
 from pydantic import BaseModel, Field
 
 from functions import from_deployer, permanent_on, s3, stack
-from offload import Allow, Permanent, Retry, current_job, task
+from offload import Allow, DefinitionError, Permanent, Retry, current_job, task
 
 from .csvfile import CsvFile
 from .rows import json_lines, table_rows
 
 SOURCES, EXPORTS = "uploads/", "exports/"
 TABLES = "OFFLOAD_EXPORT_TABLES"
+TABLE_NAME = re.compile(r"[A-Za-z0-9_.-]{3,255}")
 PART = 8 * 1024 * 1024  # bytes of a part of the upload; S3 allows 10,000 parts, so a file has at most 80 GB
 
 Destination = Annotated[str, Field(pattern=f"^{EXPORTS}.+", max_length=900)]
@@ -33,7 +35,7 @@ class Table(BaseModel):
     """
 
     kind: Literal["table"] = "table"
-    name: Annotated[str, Field(pattern=r"^[A-Za-z0-9_.-]{3,255}$")]
+    name: Annotated[str, Field(pattern=f"^{TABLE_NAME.pattern}$")]
 
 
 class JsonLines(BaseModel):
@@ -64,8 +66,16 @@ class Report(BaseModel):
 
 
 def exportable() -> list[str]:
-    """Return the names of the tables that the deployment allows to be exported, from a comma-separated list."""
-    return [name for name in (part.strip() for part in os.environ.get(TABLES, "").split(",")) if name]
+    """Return the names of the tables that the deployment allows to be exported, from a comma-separated list.
+
+    Raises:
+        DefinitionError: A name is none of a table. A `*` in the role's ARN would reach every table.
+    """
+    names = [name for name in (part.strip() for part in os.environ.get(TABLES, "").split(",")) if name]
+    for name in names:
+        if not TABLE_NAME.fullmatch(name):
+            raise DefinitionError(f"{TABLES}: {name!r} must be the name of a table: letters, digits and _ . -")
+    return names
 
 
 @task(
@@ -88,7 +98,7 @@ def export_report(
     source: Annotated[Table | JsonLines, Field(discriminator="kind")],
     columns: Columns,
     destination: Destination,
-    guard_formulas: bool = True,  # noqa: FBT001, FBT002 - a payload's fields are passed by name
+    guard_formulas: bool = True,
     bucket: str | None = None,
 ) -> Report:
     """Write the columns of every row to a CSV file (RFC 4180, UTF-8, with a header).

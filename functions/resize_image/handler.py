@@ -48,7 +48,7 @@ class Thumbnail(BaseModel):
 def resize_image(
     source: Key,
     widths: Widths,
-    format: Literal["webp", "jpeg", "png"] = "webp",  # noqa: A002 - the usual name of this argument
+    format: Literal["webp", "jpeg", "png"] = "webp",
     quality: Quality = 82,
     bucket: str | None = None,
 ) -> list[Thumbnail]:

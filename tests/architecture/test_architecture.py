@@ -66,11 +66,6 @@ def test_a_plain_import_loads_no_cron_engine_and_no_client():
     assert not loaded & {"cronsim", "asyncio", "offload.client", "offload.aws", "click", "rich"}
 
 
-@pytest.mark.parametrize("handler", sorted(path.parent.name for path in (ROOT / "functions").glob("*/handler.py")))
-def test_a_task_module_loads_no_sdk(handler):
-    assert not packages(loaded_by(f"import functions.{handler}.handler")) & {*SDK}
-
-
 def test_a_cold_start_loads_no_sdk():
     manifest = Manifest(
         stack="s",

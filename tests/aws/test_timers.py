@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 import pytest
 from hypothesis import given
@@ -35,6 +36,8 @@ def test_a_timer_is_a_one_time_schedule_in_utc_that_deletes_itself():
                     "Arn": "arn:aws:sqs:eu-north-1:123456789012:offload-email",
                     "RoleArn": "arn:role",
                     "Input": '{"payload": {}}',
+                    "RetryPolicy": {"MaximumEventAgeInSeconds": 86_400, "MaximumRetryAttempts": 185},
+                    "DeadLetterConfig": {"Arn": "arn:aws:sqs:eu-north-1:123456789012:offload-Undelivered"},
                 },
             },
         )
@@ -44,6 +47,16 @@ def test_a_timer_is_a_one_time_schedule_in_utc_that_deletes_itself():
     )
     assert asked[-1][1]["ScheduleExpression"] == "at(2026-01-01T00:00:00)"
     assert asked[-1][1]["Target"]["Arn"] == "arn:aws-cn:sqs:cn-north-1:123456789012:q"
+
+
+@pytest.mark.parametrize(
+    ("queue", "role"), [("offload-a", "arn:a"), ("offload-a-high", "arn:a"), ("offload-b", "arn:b")]
+)
+def test_a_functions_timer_has_the_role_of_the_task_that_is_sent_to(queue, role):
+    asked = []
+    known = replace(manifest(), timers={"group": "g", "roles": {"a": "arn:a", "b": "arn:b"}})
+    SchedulerTimers(known, lambda operation, params: asked.append(params) or {}).send_at("job-1", queue, "{}", 0)
+    assert asked[0]["Target"]["RoleArn"] == role
 
 
 @pytest.mark.parametrize(("code", "raised"), [("ConflictException", False), ("AccessDeniedException", True)])

@@ -145,6 +145,19 @@ def test_as_a_program():
     assert (done.stdout, done.stderr) == ("[", "")
 
 
+@pytest.mark.parametrize("arguments", [["tasks"], ["tasks", "--json"], ["--help"]])
+def test_a_reader_that_has_enough_is_no_error_on_the_screen(arguments):
+    reader, writer = os.pipe()
+    os.close(reader)
+    code = "from offload.cli import run; run()"
+    environment = {**os.environ, "PYTHONPATH": str(ROOT / "shared")}
+    done = subprocess.run(
+        [sys.executable, "-c", code, *arguments], cwd=ROOT, env=environment, stdout=writer, stderr=-1, check=False
+    )
+    os.close(writer)
+    assert (done.returncode, done.stderr) == (141, b"")
+
+
 def test_a_producers_installation_says_what_the_command_line_needs():
     code = "import sys; sys.modules['click'] = None; from offload.cli import run; run()"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)

@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 
 from offload import Refused, UnknownTask
-from offload.core.manifest import Manifest, dead_letter_name, parameter_name, queue_name
+from offload.core.manifest import Manifest, dead_letter_name, parameter_name, queue_name, undelivered_name
 
 MANIFEST = Manifest(
     stack="s",
@@ -87,6 +87,14 @@ def test_names():
     assert queue_name("s", "work") == "s-work"
     assert queue_name("s", "work", "high") == "s-work-high"
     assert dead_letter_name("s", "work", "high") == "s-work-high-dlq"
+    assert undelivered_name("s") == "s-Undelivered"
+
+
+@pytest.mark.parametrize(
+    ("stack", "task", "lane"), [("s", "work", "default"), ("s-work", "work", "high"), ("a-b", "b_c", "x")]
+)
+def test_a_queues_name_tells_its_task(stack, task, lane):
+    assert replace(MANIFEST, stack=stack).task_of(queue_name(stack, task, lane)) == task
 
 
 def test_no_lane_shares_its_queue_with_a_dead_letter_queue():

@@ -53,15 +53,15 @@ def deployed(tmp_path_factory):
     """Deploy once for all tests; each uses `stack`."""
     project = copy_project(tmp_path_factory.mktemp("project"))
     engine = Engine(Layout.find(project))
-    with pytest.MonkeyPatch.context() as patch:
-        for name, value in DEPLOYER.items():
-            patch.setenv(name, value)
-        engine.start()
-        try:
+    try:
+        with pytest.MonkeyPatch.context() as patch:
+            for name, value in DEPLOYER.items():
+                patch.setenv(name, value)
+            engine.start()
             deploy(engine)
-            yield Stack(project, engine, Client.from_stack(engine.env()["OFFLOAD_STACK"]))
-        finally:
-            engine.stop()
+        yield Stack(project, engine, Client.from_stack(engine.env()["OFFLOAD_STACK"]))
+    finally:
+        engine.stop()
 
 
 @pytest.fixture

@@ -125,6 +125,42 @@ def test_the_deployment_says_what_may_be_deleted(s3, job, fill, later, monkeypat
 
 
 @pytest.mark.parametrize(
+    ("text", "prefix", "days", "kept"),
+    [
+        # The inner rule says longer: its objects stay, whichever run meets them.
+        ("a/:7,a/b/:30", "a/", 7, ["a/b/00000", "a/b/c/00000"]),
+        ("a/b/:30,a/:7", "a/", 7, ["a/b/00000", "a/b/c/00000"]),
+        ("a/:7,a/b/:30", "a/b", 7, ["a/00000", "a/b/00000", "a/b/c/00000"]),
+        # The inner rule says shorter: a run for the outer folder keeps to its own age.
+        ("a/:30,a/b/:7", "a/", 30, ["a/00000", "a/b/00000", "a/b/c/00000"]),
+        ("a/:30,a/b/:7", "a/b/", 7, ["a/00000"]),
+        ("a/:7,a/b/:30,a/b/c/:7", "a/", 7, ["a/b/00000"]),
+    ],
+)
+@pytest.mark.usefixtures("job")
+def test_the_rule_of_the_innermost_folder_decides(s3, fill, later, monkeypatch, text, prefix, days, kept):
+    monkeypatch.setenv("OFFLOAD_CLEANUP", text)
+    for folder in ("a/", "a/b/", "a/b/c/"):
+        fill(1, folder)
+    later(8)
+    cleanup_expired(prefix, days)
+    assert left(s3) == kept
+
+
+@pytest.mark.parametrize(("text", "prefix", "days"), [("a/:7,a/b/:30", "a/b/", 29), ("a/:7,a/b/:30", "a/b/c", 7)])
+def test_a_payload_cannot_choose_the_age_of_an_outer_folder(s3, job, fill, later, monkeypatch, text, prefix, days):
+    monkeypatch.setenv("OFFLOAD_CLEANUP", text)
+    with pytest.raises(Permanent, match="a/b/ from 30 days on"):
+        cleanup_expired(prefix, days)
+
+
+@pytest.mark.parametrize("text", ["*/:3", "a?/:3", "${aws:username}/:3", "{table}/:3", "a/:7,b/:3,a/:30"])
+def test_a_rule_that_reaches_beyond_its_folder_or_says_two_ages_is_refused(text):
+    with pytest.raises(DefinitionError, match="OFFLOAD_CLEANUP"):
+        handler.rules(text)
+
+
+@pytest.mark.parametrize(
     "text", ["exports/", "exports:3", "exports/:0", "exports/:x", "/:3", ":3", "payloads/60d/:9", "results/:3", "a/:²"]
 )
 def test_a_wrong_rule_is_refused(text):

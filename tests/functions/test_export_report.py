@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from functions.export_report import handler, rows
 from functions.export_report.csvfile import CsvFile, cell
 from functions.export_report.handler import JsonLines, Report, Table, export_report
-from offload import PayloadError, Permanent
+from offload import DefinitionError, PayloadError, Permanent
 
 BUCKET = "offload-files"
 
@@ -210,6 +210,13 @@ def test_a_table_that_the_deployment_does_not_name_is_not_exported(s3, job, monk
     monkeypatch.setenv("OFFLOAD_EXPORT_TABLES", allowed)
     with pytest.raises(Permanent, match="OFFLOAD_EXPORT_TABLES"):
         export_report(Table(name="orders"), ["id"], "exports/out.csv")
+
+
+@pytest.mark.parametrize("text", ["*", "orders-*", "orders,reports/x", "{table}"])
+def test_what_names_more_than_one_table_is_refused(monkeypatch, text):
+    monkeypatch.setenv("OFFLOAD_EXPORT_TABLES", text)
+    with pytest.raises(DefinitionError, match="OFFLOAD_EXPORT_TABLES"):
+        handler.exportable()
 
 
 def test_the_role_scans_no_table_by_itself():

@@ -1,4 +1,7 @@
-"""One synth for all: the repository's own tasks and a few that use every setting, in a process of its own."""
+"""One synth for all, in a process of its own: the example tasks, and a few tasks that use every setting.
+
+Tasks that somebody adds to `functions/` are not among them: no test of the library depends on those.
+"""
 
 from __future__ import annotations
 
@@ -12,7 +15,11 @@ from typing import Any
 
 import pytest
 
+from tests.infra.iam import listed
+
 REPOSITORY = Path(__file__).resolve().parents[2]
+
+EXAMPLES = ("cleanup_expired", "deliver_webhook", "export_report", "resize_image", "send_email")
 
 TASKS = {
     "leaf": "from offload import task\n\n@task\ndef leaf(job: dict | None = None) -> None: ...\n",
@@ -86,7 +93,10 @@ def repository():
 def assembly(tmp_path_factory):
     """The folder of the synthesised app, for stage prod."""
     root = tmp_path_factory.mktemp("project")
-    shutil.copytree(REPOSITORY / "functions", root / "functions", ignore=shutil.ignore_patterns("__pycache__"))
+    for name in EXAMPLES:
+        source = REPOSITORY / "functions" / name
+        shutil.copytree(source, root / "functions" / name, ignore=shutil.ignore_patterns("__pycache__"))
+    shutil.copy(REPOSITORY / "functions" / "__init__.py", root / "functions")
     for name, source in TASKS.items():
         (root / "functions" / name).mkdir()
         (root / "functions" / name / "handler.py").write_text(source)
@@ -112,11 +122,6 @@ def flat(value: Any) -> str:
             return f"{flat(text)[:-1]}{separator}{index}>"
         case _:
             return str(value)
-
-
-def listed(value: Any) -> list[Any]:
-    """Return a policy's entry as a list."""
-    return value if isinstance(value, list) else [value]
 
 
 class Template:
@@ -167,4 +172,4 @@ def template(assembly):
 @pytest.fixture(scope="session")
 def tasks():
     """Names of all tasks in the synthesised stack."""
-    return sorted([*(path.parent.name for path in (REPOSITORY / "functions").glob("*/handler.py")), *TASKS])
+    return sorted([*EXAMPLES, *TASKS])

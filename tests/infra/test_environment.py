@@ -47,6 +47,25 @@ def test_the_workers_own_variables_cannot_be_set():
         environment.build("one", Settings(environment={"OFFLOAD_TASK": "two"}), manifest("one"))
 
 
+@pytest.mark.parametrize("name", ["AWS_REGION", "AWS_SESSION_TOKEN", "_HANDLER", "LAMBDA_TASK_ROOT"])
+def test_lambdas_own_variables_cannot_be_set(name):
+    with pytest.raises(DefinitionError, match=f"task 'one': environment sets {name}, which Lambda sets itself"):
+        environment.build("one", Settings(environment={name: "eu-west-1"}), manifest("one"))
+
+
+@pytest.mark.parametrize("name", ["", "A", "1A", "_A", "A-B", "A B", "Ä1"])
+def test_a_name_that_lambda_does_not_take_is_refused(name):
+    with pytest.raises(DefinitionError, match="task 'one': environment has "):
+        environment.build("one", Settings(environment={name: "x"}), manifest("one"))
+
+
+def test_many_roles_of_timers_count_too():
+    roles = {f"task_{number}": "<role>" for number in range(40)}
+    given = replace(manifest("one"), timers={"group": "offload", "roles": roles})
+    with pytest.raises(DefinitionError, match="shorten `environment` or `enqueues`"):
+        environment.build("one", Settings(), given)
+
+
 def test_reach_is_what_is_declared_and_what_follows():
     settings = {"a": Settings(enqueues=("b",), on_failure="c"), "b": Settings(), "c": Settings(enqueues=("*",))}
     assert may_enqueue("a", settings) == ["b", "c"]

@@ -3,6 +3,7 @@
 import pytest
 
 from offload.core.manifest import Manifest
+from offload.core.retention import RESULT_DAYS
 
 WORKER = {
     "logs:CreateLogStream",
@@ -36,6 +37,24 @@ def granted(template, task, action):
     return {arn for actions, arns, _ in template.statements(task) if action in actions for arn in arns}
 
 
+def timer_roles(template):
+    roles = template.all("AWS::IAM::Role")
+    return {name: role for name, role in roles.items() if role["Description"].startswith("EventBridge Scheduler")}
+
+
+def timer_role(template, whom):
+    description = f"EventBridge Scheduler sends jobs of {whom}, stack offload"
+    return f"<{template.name_of('AWS::IAM::Role', Description=description)}.Arn>"
+
+
+def sends_to(template, whom):
+    role = timer_roles(template)[timer_role(template, whom).strip("<>").removesuffix(".Arn")]
+    (policy,) = role["Policies"]
+    (statement,) = policy["PolicyDocument"]["Statement"]
+    assert statement["Action"] == "sqs:SendMessage"
+    return {template.flat(arn) for arn in statement["Resource"]}
+
+
 def queue(name):
     return f"arn:<AWS::Partition>:sqs:<AWS::Region>:<AWS::AccountId>:{name}"
 
@@ -61,24 +80,55 @@ def test_a_task_that_enqueues_calls_nothing_else_but_what_it_asks_for(template):
     assert actions == WORKER | PRODUCER | {"dynamodb:Scan"}
 
 
-def test_a_timer_of_a_task_sends_where_the_task_itself_may_send(template, tasks):
-    roles = template.all("AWS::IAM::Role")
-    for task in tasks:
-        ((arn,), passed) = next(
+def test_a_function_passes_the_timer_roles_of_the_tasks_it_sends_to(template, tasks):
+    def passed(task):
+        found = [
             (arns, condition) for actions, arns, condition in template.statements(task) if "iam:PassRole" in actions
-        )
-        assert passed == {"StringEquals": {"iam:PassedToService": "scheduler.amazonaws.com"}}
-        role = roles[arn.strip("<>").removesuffix(".Arn")]
-        (policy,) = role["Policies"]
-        (statement,) = policy["PolicyDocument"]["Statement"]
-        assert statement["Action"] == "sqs:SendMessage"
-        sends = statement["Resource"] if isinstance(statement["Resource"], list) else [statement["Resource"]]
-        assert {template.flat(send) for send in sends} == granted(template, task, "sqs:SendMessage")
-        (trust,) = role["AssumeRolePolicyDocument"]["Statement"]
-        assert trust["Principal"] == {"Service": "scheduler.amazonaws.com"}
-        assert set(trust["Condition"]) == {"StringEquals", "ArnEquals"}
+        ]
+        ((arns, condition),) = found
+        assert condition == {"StringEquals": {"iam:PassedToService": "scheduler.amazonaws.com"}}
+        return arns
+
+    def known(task):
         variables = template.one("AWS::Lambda::Function", FunctionName=f"offload-{task}")["Environment"]["Variables"]
-        assert Manifest.load(template.flat(variables["OFFLOAD_MANIFEST"])).timers["role"] == arn
+        return Manifest.load(template.flat(variables["OFFLOAD_MANIFEST"])).timers
+
+    for task in tasks:
+        if task not in {"nightly", "alert"}:
+            assert known(task)["roles"] == {task: timer_role(template, f"task {task}")}
+            assert passed(task) == {timer_role(template, f"task {task}")}
+    roles = {task: timer_role(template, f"task {task}") for task in ("alert", "leaf", "nightly")}
+    assert known("nightly")["roles"] == roles
+    assert passed("nightly") == set(roles.values())
+    # A task that may enqueue any other gets no further with the role of the whole stack.
+    assert known("alert") == {"group": "offload", "role": timer_role(template, "any task")}
+    assert passed("alert") == {timer_role(template, "any task")}
+
+
+def test_a_timer_role_sends_to_one_task_and_to_the_queue_for_the_undelivered(template, tasks):
+    undelivered = f"<{template.name_of('AWS::SQS::Queue', QueueName='offload-Undelivered')}.Arn>"
+    for task in tasks:
+        own = {queue(f"offload-{task}")} | ({queue("offload-nightly-high")} if task == "nightly" else set())
+        assert sends_to(template, f"task {task}") == own | {undelivered}
+    everything = {queue(f"offload-{task}") for task in tasks} | {queue("offload-nightly-high"), undelivered}
+    assert sends_to(template, "any task") == everything
+
+
+def test_a_timer_role_serves_the_schedules_of_this_stack_alone(template):
+    (group,) = template.all("AWS::Scheduler::ScheduleGroup")
+    for role in timer_roles(template).values():
+        (statement,) = role["AssumeRolePolicyDocument"]["Statement"]
+        assert statement["Principal"] == {"Service": "scheduler.amazonaws.com"}
+        assert template.flat(statement["Condition"]["StringEquals"]["aws:SourceAccount"]) == "<AWS::AccountId>"
+        assert template.flat(statement["Condition"]["ArnEquals"]["aws:SourceArn"]) == f"<{group}.Arn>"
+
+
+def test_a_timer_that_waits_keeps_its_role_when_its_sender_or_its_task_goes(template, tasks):
+    """The role of a target does not depend on who sends; in production it even waits for the task to come again."""
+    for name, role in timer_roles(template).items():
+        kept = template.resources[name].get("DeletionPolicy")
+        assert kept == (None if "any task" in role["Description"] else "RetainExceptOnCreate")
+        assert "RoleName" not in role, "a retained role with a fixed name could not be made again"
 
 
 def test_a_task_sends_to_its_own_queues_and_those_it_declares(template):
@@ -109,7 +159,7 @@ def test_objects_are_reached_by_folder(template, bucket):
 
 def test_a_task_with_a_follow_up_reads_its_own_results_and_no_other_tasks(template, bucket):
     read = {arn for arn in granted(template, "nightly", "s3:GetObject") if "/results/" in arn and "nightly" in arn}
-    assert read == {f"{bucket}/results/7d/nightly/*"}
+    assert read == {f"{bucket}/results/{days}d/nightly/*" for days in RESULT_DAYS}
     assert not [arn for arn in granted(template, "leaf", "s3:GetObject") if "/results/" in arn]
 
 
@@ -128,17 +178,3 @@ def test_logs_go_to_the_functions_own_group(template, tasks):
     for task in tasks:
         (arn,) = granted(template, task, "logs:PutLogEvents")
         assert arn.endswith(f":log-group:/aws/lambda/offload-{task}:log-stream:*")
-
-
-def test_the_scheduler_may_send_to_task_queues_for_this_group_alone(template, tasks):
-    roles = [role for role in template.all("AWS::IAM::Role").values() if "EventBridge Scheduler" in role["Description"]]
-    (statement,) = roles[0]["AssumeRolePolicyDocument"]["Statement"]
-    (group,) = template.all("AWS::Scheduler::ScheduleGroup")
-    assert statement["Principal"] == {"Service": "scheduler.amazonaws.com"}
-    assert template.flat(statement["Condition"]["StringEquals"]["aws:SourceAccount"]) == "<AWS::AccountId>"
-    assert template.flat(statement["Condition"]["ArnEquals"]["aws:SourceArn"]) == f"<{group}.Arn>"
-    (policy,) = roles[0]["Policies"]
-    (allowed,) = policy["PolicyDocument"]["Statement"]
-    assert allowed["Action"] == "sqs:SendMessage"
-    queues = {queue(f"offload-{task}") for task in tasks} | {queue("offload-nightly-high")}
-    assert {template.flat(arn) for arn in allowed["Resource"]} == queues

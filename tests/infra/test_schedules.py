@@ -5,6 +5,7 @@ import json
 import pytest
 
 from offload.core.messages.message import Message
+from tests.infra.iam import listed
 
 TICK = "2026-11-21T02:00:00Z"
 DRAWN = "2b0d1f3e-1111-2222-3333-0123456789ab"
@@ -95,3 +96,42 @@ def test_schedules_send_to_the_default_lane(template):
 def test_the_id_of_a_tick_fits_for_the_longest_names():
     # A function's name has at most 64 characters: the stack's, a hyphen and the task's.
     assert len(f"cron:{'t' * 62}:99:{DRAWN}:{TICK}") <= 128
+
+
+def test_what_no_schedule_can_deliver_is_kept_and_rings(template):
+    name = template.name_of("AWS::SQS::Queue", QueueName="offload-Undelivered")
+    targets = [item["Target"] for item in template.all("AWS::Scheduler::Schedule").values()]
+    targets += [target for item in template.all("AWS::Events::Rule").values() for target in item["Targets"]]
+    assert len(targets) >= 5
+    for target in targets:
+        assert template.flat(target["DeadLetterConfig"]["Arn"]) == f"<{name}.Arn>"
+        assert target["RetryPolicy"] == {"MaximumEventAgeInSeconds": 86_400, "MaximumRetryAttempts": 185}
+    queue = template.all("AWS::SQS::Queue")[name]
+    assert queue["MessageRetentionPeriod"] == 14 * 86_400
+    (alarm,) = (
+        item
+        for item in template.all("AWS::CloudWatch::Alarm").values()
+        if [template.flat(each["Value"]) for each in item["Dimensions"]] == [f"<{name}.QueueName>"]
+    )
+    assert (alarm["MetricName"], alarm["Threshold"]) == ("ApproximateNumberOfMessagesVisible", 1)
+    assert len(alarm["AlarmActions"]) == 1
+
+
+def test_each_rule_may_send_what_it_could_not_deliver(template):
+    name = template.name_of("AWS::SQS::Queue", QueueName="offload-Undelivered")
+    (policy,) = (
+        item
+        for item in template.all("AWS::SQS::QueuePolicy").values()
+        if [template.flat(queue) for queue in item["Queues"]] == [f"<{name}>"]
+    )
+    (statement,) = (each for each in policy["PolicyDocument"]["Statement"] if each["Effect"] == "Allow")
+    assert statement["Principal"] == {"Service": "events.amazonaws.com"}
+    senders = {template.flat(arn) for arn in listed(statement["Condition"]["ArnEquals"]["aws:SourceArn"])}
+    assert senders == {f"<{rule}.Arn>" for rule in template.all("AWS::Events::Rule")}
+
+
+def test_a_schedule_sends_with_the_role_of_its_own_task(template):
+    description = "EventBridge Scheduler sends jobs of task nightly, stack offload"
+    role = template.name_of("AWS::IAM::Role", Description=description)
+    for item in template.all("AWS::Scheduler::Schedule").values():
+        assert template.flat(item["Target"]["RoleArn"]) == f"<{role}.Arn>"

@@ -24,6 +24,7 @@ def test_status_of_nothing_exits_with_3(run, tmp_path):
     assert json.loads(shown.stdout) == {
         "running": False,
         "healthy": False,
+        "deployed": False,
         "endpoint": None,
         "region": "us-east-1",
         "stack": None,
@@ -61,3 +62,15 @@ def test_outside_of_a_project_is_one_clear_line(run, tmp_path, monkeypatch):
     assert shown.exit_code == 1
     assert shown.stderr.startswith("Error: no cdk.json in ")
     assert shown.stderr.count("\n") == 1
+
+
+def test_a_wait_for_nothing_ends_with_one_clear_line(run):
+    shown = run("wait", "--timeout", "0s")
+    assert shown.exit_code == 1
+    assert shown.stderr == "Error: no local engine is running after 0s: look at what `offload local up` says\n"
+
+
+def test_a_wait_of_no_time_is_refused(run):
+    shown = run("wait", "--timeout", "soon")
+    assert shown.exit_code == 1
+    assert shown.stderr.startswith("Error: timeout='soon'")

@@ -165,3 +165,50 @@ def test_another_server_on_the_port_is_not_the_engine(engine):
         assert not module._answers(server.server_address[1])
         server.shutdown()
         thread.join()
+
+
+def test_an_engine_that_runs_is_not_yet_deployed(engine):
+    engine.start()
+    assert (engine.is_running(), engine.is_deployed()) == (True, False)
+    with pytest.raises(LocalError, match="no stack is deployed after 100ms: look at what `offload local up` says"):
+        engine.await_deployed(0.1)
+    engine.begin_deployment()
+    engine.end_deployment("offload")
+    assert engine.is_deployed()
+    engine.await_deployed(0)
+    engine.begin_deployment()
+    assert not engine.is_deployed()
+    assert engine.record.stack == "offload"
+
+
+def test_what_is_deployed_outlives_a_stop_and_no_kill(engine):
+    engine.start()
+    engine.end_deployment("offload")
+    engine.stop()
+    assert not engine.is_deployed()
+    engine.start()
+    assert engine.is_deployed()
+    killed = engine.record
+    engine.kill()
+    record.write(engine.layout.record, killed)  # as the record of an engine that somebody else has killed
+    engine.start()
+    assert (engine.record.stack, engine.is_deployed()) == ("offload", False)
+    engine.end_deployment("offload")
+    engine.kill()
+    engine.start()
+    assert not engine.is_deployed()
+
+
+def test_a_wait_ends_with_the_deployment_of_an_engine_that_did_not_run_yet(engine):
+    def deploy():
+        engine.start()
+        engine.begin_deployment()
+        engine.end_deployment("offload")
+
+    other = threading.Thread(target=deploy)
+    other.start()
+    try:
+        engine.await_deployed(60)
+    finally:
+        other.join()
+    assert engine.is_deployed()

@@ -191,6 +191,8 @@ class Watcher:
                 self._broken("waits", job_id, f"claimed {late / 3_600_000:.1f} h after it was due")
         if old is State.FAILED and not fresh:
             self._broken("I6 replay", job_id, "FAILED to RUNNING without counting the redrive")
+        if fresh and (left := {"cancel_requested_at", "follow_up"} & after.keys()):
+            self._broken("I6 replay", job_id, f"redriven, and {min(left)} is left of the time before")
         if "cancel_requested_at" in before and not fresh:
             self._broken("I9 cancel lasts", job_id, "another attempt after a cancel was asked for")
         if after_crash:

@@ -58,8 +58,10 @@ _FORGED: dict[str, dict[str, Any]] = {
 _KINDS = {
     "enqueue": 30, "many": 4, "keyed": 8, "bare": 8, "copies": 5, "poison": 6, "cancel": 10, "stop": 4, "console": 4,
     "redrive": 5, "retry": 5, "restart": 3, "look": 2, "same_id": 8, "again": 4, "freed": 4, "quiet": 2,
-    "misfit": 2,
+    "misfit": 2, "named": 4,
 }  # fmt: skip
+_AGAIN = {"same": None, "other payload": KeyReused, "other key": IdTaken}
+"""How a program uses an id and a key again, and what it is to be told."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,6 +139,10 @@ def _operation(rng: random.Random, mix: _Mix) -> Operation:  # noqa: C901, PLR09
             return Operation(at, kind, {**details, "key": f"freed-{at}"})
         case "quiet":
             return Operation(at, kind, {**work, "job_id": f"{QUIET}{at}"})
+        case "named":
+            again, after = rng.choice(list(_AGAIN)), round(rng.uniform(0, 90), 3)
+            details = {"again": again, "after": after, "many": rng.random() < 0.5, "name": f"named-{at}"}
+            return Operation(at, kind, {**work, **details})
         case "poison":
             return Operation(at, kind, {"task": task, "body": rng.choice(_POISON)})
         case "bare":
@@ -286,6 +292,31 @@ class Outside:
         )
         if given not in (None, payload) and not options.get("key_may_differ"):
             self.book.complaints.append((handle.id, f"key {options['key']!r} was used with other arguments"))
+
+    def _named(self, task: str, payload: dict[str, Any], name: str, again: str, many: bool, after: float) -> None:
+        """Enqueue a job under an id and a key, and use them again later, with something else perhaps."""
+
+        def use(payload: dict[str, Any], key: str) -> Any:
+            if not many:
+                return self.pipeline.client.enqueue(task, payload, id=f"{name}-0", key=key)
+            try:
+                return self.pipeline.client.enqueue_many(task, [(payload, {"key": key})], id_prefix=name)[0]
+            except PartlyEnqueued as partly:
+                raise partly.failures[0] from None
+
+        self._accepted(use(payload, name), name)
+        self.pipeline.clock.sleep(after)
+        if again == "other key" and self.pipeline.record(f"{name}-0") is None:
+            return  # nobody can know yet that the id is in use
+        told: Any = None
+        try:
+            changed = {**payload, "name": "x"} if again == "other payload" else payload
+            handle = use(changed, f"{name}-other" if again == "other key" else name)
+            told = handle.id if handle.created else None
+        except (IdTaken, KeyReused) as error:
+            told = type(error)
+        if told is not _AGAIN[again]:
+            self.book.complaints.append((f"{name}-0", f"it was used again with {again}: {told}"))
 
     def _many(
         self, task: str, payloads: list[dict[str, Any]], options: dict[str, Any], keyed: bool, prefix: str | None

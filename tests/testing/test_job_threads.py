@@ -10,8 +10,9 @@ from concurrent.futures import ThreadPoolExecutor
 from multiprocessing.pool import ThreadPool
 
 import pytest
+from botocore.httpsession import URLLib3Session
 
-from offload import current_job, task
+from offload import current_job, task, use
 from offload.core.tasks import context, inherited_job
 from offload.core.tasks.context import Origin, origin, running_job
 from offload.testing import Eager, Pipeline
@@ -203,13 +204,14 @@ async def _aparent():
 
 
 def test_pipelines_that_end_in_another_order_than_they_began_restore_everything():
+    before = dict(os.environ), URLLib3Session.send
+    use(None)
     first, second = Pipeline(child), Pipeline(child)
-    first.__enter__()
-    second.__enter__()
-    first.close()
-    seen = []
-    thread = threading.Thread(target=lambda: seen.append(origin()))
-    thread.start()
-    thread.join()
+    with first:
+        second.__enter__()
+    child.delay()
+    assert (len(first.waiting()), len(second.waiting())) == (0, 1)
+    second.run_until_idle()
     second.close()
-    assert seen == [Origin()]
+    assert (dict(os.environ), URLLib3Session.send) == before
+    assert use(None) is None

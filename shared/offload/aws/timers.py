@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any
 from offload.aws import sdk
 from offload.aws.calls import Rejected
 from offload.aws.regions import partition
-from offload.core.ports import TimedMessage
+from offload.core.manifest import undelivered_name
+from offload.core.ports import LONGEST_DELIVERY, MOST_DELIVERIES, TimedMessage
 
 if TYPE_CHECKING:
     from offload.aws.calls import Call
@@ -23,18 +24,19 @@ _NOT_ACCEPTED = re.compile(r"[^0-9A-Za-z_.-]")
 class SchedulerTimers:
     """`Timers` on EventBridge Scheduler.
 
-    A schedule fires at least once and up to 60 s late. EventBridge Scheduler deletes the schedule afterwards.
+    A schedule fires at least once and up to 60 s late. EventBridge Scheduler deletes the schedule afterwards. What it
+    cannot deliver goes to the stack's queue for the undelivered.
     """
 
     def __init__(self, manifest: Manifest, call: Call | None = None) -> None:
         """Read from the manifest where queues and schedules are; nothing is called.
 
         Args:
-            manifest: The stack: its account and region, and the `group` and `role` of its schedules.
+            manifest: The stack: its account and region, and the group and roles of its schedules.
             call: Transport to EventBridge Scheduler; None means boto3 with the ordinary configuration.
         """
         self._arn_prefix = f"arn:{partition(manifest.region).name}:sqs:{manifest.region}:{manifest.account}:"
-        self._group, self._role = manifest.timers["group"], manifest.timers["role"]
+        self._manifest, self._group = manifest, manifest.timers["group"]
         self._call = call or sdk.caller("scheduler")
 
     def send_at(self, name: str, queue: str, body: str, at: int) -> None:
@@ -53,7 +55,16 @@ class SchedulerTimers:
             "ScheduleExpressionTimezone": "UTC",
             "FlexibleTimeWindow": {"Mode": "OFF"},
             "ActionAfterCompletion": "DELETE",
-            "Target": {"Arn": self._arn_prefix + queue, "RoleArn": self._role, "Input": _as_it_is(body)},
+            "Target": {
+                "Arn": self._arn_prefix + queue,
+                "RoleArn": self._role_for(queue),
+                "Input": _as_it_is(body),
+                "RetryPolicy": {
+                    "MaximumEventAgeInSeconds": LONGEST_DELIVERY,
+                    "MaximumRetryAttempts": MOST_DELIVERIES,
+                },
+                "DeadLetterConfig": {"Arn": self._arn_prefix + undelivered_name(self._manifest.stack)},
+            },
         }
         try:
             self._call("CreateSchedule", schedule)
@@ -78,6 +89,11 @@ class SchedulerTimers:
         except Rejected as error:
             if error.code != "ResourceNotFoundException":
                 raise
+
+    def _role_for(self, queue: str) -> str:
+        timers = self._manifest.timers
+        role: str = timers["roles"][self._manifest.task_of(queue)] if "roles" in timers else timers["role"]
+        return role
 
     def _address(self, name: str) -> dict[str, str]:
         return {"Name": schedule_name(name), "GroupName": self._group}

@@ -13,7 +13,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from offload.cli.output import drop_output, print_fields, say
+from offload.cli.output import BROKEN_PIPE, drop_output, print_fields, say
 from offload.core.enqueueing.bulk import BulkRequest, IdPrefix, PartlyEnqueued, WrongCalls, counted
 from offload.core.errors import PayloadError, Refused, Unavailable
 from offload.core.ids import system_random
@@ -28,9 +28,6 @@ if TYPE_CHECKING:
     from offload.core.errors import OffloadError
 
 _STARTS = {"delay", "eta"}
-
-BROKEN_PIPE = 141
-"""Exit code of a command whose output was closed before its work was done; shells say so of SIGPIPE."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from offload.cli.output import print_json, say
+from offload.core.durations import seconds
 from offload.core.errors import OffloadError
 from offload.local import deploy as deployment
 from offload.local import environment, processes, tools
@@ -95,7 +96,7 @@ def down(*, state_dir: Path | None, delete: bool, as_json: bool) -> None:
 @_json
 @_state_dir
 def status(*, state_dir: Path | None, as_json: bool) -> None:
-    """Tell whether the engine runs, and where. Exits with 3 when it does not."""
+    """Tell whether the engine runs, where, and whether the app is deployed. Exits with 3 when no engine runs."""
     with _speaking_plainly():
         shown = _describe(_engine(state_dir))
     if as_json:
@@ -107,6 +108,25 @@ def status(*, state_dir: Path | None, as_json: bool) -> None:
         say("No local engine is running: start one with `offload local up`.")
     if not shown["running"]:
         raise SystemExit(NOT_RUNNING)
+
+
+@local.command()
+@_json
+@_state_dir
+@click.option("--timeout", default="10m", show_default=True, help="Give up after this time, such as 90s or 10m.")
+def wait(*, timeout: str, state_dir: Path | None, as_json: bool) -> None:
+    """Wait until the app is deployed, for scripts that start `offload local up` in the background.
+
+    It also waits for an engine that does not run yet, and while the app is deployed again.
+    """
+    with _speaking_plainly():
+        engine = _engine(state_dir)
+        engine.await_deployed(seconds(timeout, field="timeout"))
+        shown = _describe(engine)
+    if as_json:
+        print_json(shown)
+    else:
+        say(f"Stack {shown['stack']} is deployed at {shown['endpoint']}.")
 
 
 @local.command()
@@ -131,6 +151,7 @@ def _describe(engine: Engine) -> dict[str, Any]:
     return {
         "running": runs,
         "healthy": engine.is_healthy(),
+        "deployed": engine.is_deployed(),
         "endpoint": engine.endpoint if runs else None,
         "region": environment.REGION,
         "stack": known.stack if known else None,

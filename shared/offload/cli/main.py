@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import io
 import sys
-from typing import Any
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -16,7 +17,7 @@ from offload.cli.dlq import dlq
 from offload.cli.enqueue import enqueue
 from offload.cli.jobs import jobs
 from offload.cli.local import local
-from offload.cli.output import drop_output, say
+from offload.cli.output import BROKEN_PIPE, drop_output, say
 from offload.cli.queues import queues
 from offload.cli.tasks import tasks
 from offload.core.enqueueing.bulk import PartlyEnqueued
@@ -35,6 +36,9 @@ from offload.core.errors import (
     WrongState,
 )
 from offload.core.manifest import DEFAULT_STACK
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 BAD_INPUT, NOT_FOUND, NO_SERVICE = 2, 3, 4
 _EXIT_CODES: tuple[tuple[tuple[type[OffloadError], ...], int], ...] = (
@@ -57,7 +61,31 @@ class _Stack:
         return Client.from_stack(self.name)
 
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@contextmanager
+def _reader_may_leave() -> Iterator[None]:
+    """Let a reader that has enough of the output, as `head` has, end the command without an error on the screen."""
+    try:
+        yield
+    except BrokenPipeError:
+        drop_output()
+        sys.exit(BROKEN_PIPE)
+
+
+class _Program(click.Group):
+    """The group of all commands."""
+
+    def make_context(self, *args: Any, **kwargs: Any) -> click.Context:
+        """Read the arguments; `--help` prints here."""
+        with _reader_may_leave():
+            return super().make_context(*args, **kwargs)
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run a command."""
+        with _reader_may_leave():
+            return super().invoke(ctx)
+
+
+@click.group(cls=_Program, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
 @click.option("--stack", envvar="OFFLOAD_STACK", default=DEFAULT_STACK, show_default=True, help="Name of the stack.")
 @click.version_option(package_name="offload", prog_name="offload")
 @click.pass_context
@@ -91,9 +119,6 @@ def run(arguments: list[str] | None = None) -> None:
         usage_error.show(shown)
         say(shown.getvalue().rstrip("\n"), error=True)
         sys.exit(usage_error.exit_code)
-    except BrokenPipeError:
-        drop_output()
-        sys.exit(0)
     except OffloadError as error:
         say(f"offload: {error}", error=True)
         sys.exit(next((code for classes, code in _EXIT_CODES if isinstance(error, classes)), 1))

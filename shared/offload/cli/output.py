@@ -33,6 +33,10 @@ def printable(line: str) -> str:
     )
 
 
+BROKEN_PIPE = 141
+"""Exit code of a command whose output was closed before its work was done; shells say so of SIGPIPE."""
+
+
 def drop_output() -> None:
     """Print nothing more: the reader of the pipe has ended, as `head` does, and Python would print an error at exit."""
     nowhere = os.open(os.devnull, os.O_WRONLY)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from offload.client import stand_ins
@@ -16,7 +17,8 @@ from offload.core.clock import Clock, SystemClock
 from offload.core.enqueueing.bulk import BulkRequest, in_own_thread
 from offload.core.enqueueing.handle import JobHandle
 from offload.core.enqueueing.options import CheckedOptions, EnqueueOptions
-from offload.core.errors import Unavailable, unknown_job
+from offload.core.errors import Refused, Unavailable, unknown_job
+from offload.core.flow.line import leave_line
 from offload.core.hooks import call_hooks
 from offload.core.ids import check_record_id, system_random
 from offload.core.jobs.accepting import check_owner
@@ -86,9 +88,9 @@ class Client:
     def from_stack(cls, stack: str | None = None) -> Client:
         """Return a client of a deployed stack, with the user's ordinary AWS configuration.
 
-        Nothing is asked of AWS, and no SDK is loaded, before the client is used: an app can make its client at module
-        level. The first use reads the stack's manifest and may raise what is listed here; the next use tries again.
-        Within the test fixtures `eager` and `pipeline`, the client speaks to the stack of the test.
+        Nothing is asked of AWS, and no SDK is loaded, before the client is used, so it can stand at module level. The
+        first use reads the stack's manifest and may raise what is listed here; the next use tries again. Within the
+        fixtures `eager` and `pipeline`, the client speaks to the stack of the test.
 
         Args:
             stack: The stack's name; None takes `OFFLOAD_STACK`, else `offload`.
@@ -161,9 +163,8 @@ class Client:
     def request(self, task: str, payload: dict[str, Any], **options: Unpack[EnqueueOptions]) -> EnqueueRequest:
         """Check a job that is to be enqueued by its task's name, as `.delay` checks one; nothing is sent.
 
-        The arguments are checked and written by the schema in the stack's manifest; see
-        `core/enqueueing/payload_schema.py`. A validator of the task's own runs in the worker. What the manifest refuses
-        is asked of a newer one, if there is any: the task may have been deployed meanwhile.
+        The arguments are checked and written by the schema in the stack's manifest. A validator of the task's own runs
+        in the worker. What the manifest refuses is asked of a newer one, if there is any.
 
         Raises:
             UnknownTask: Not deployed in this stack.
@@ -248,8 +249,7 @@ class Client:
 
         Args:
             job_id: Its id.
-            task: The task it was accepted for, where that is known: then no record means that it is not written yet
-                (a message goes before its record, and suffices), and the job is PENDING.
+            task: The task it was accepted for, where that is known: then no record means PENDING, not yet written.
 
         Raises:
             UnknownJob: There is none.
@@ -267,9 +267,9 @@ class Client:
     def _read(self, record: JobRecord | None, job_id: str, task: str | None) -> Job:
         if record is None and task is not None:
             return Job(job_id, task, State.PENDING)
-        if record is None or "state" not in record:
-            raise unknown_job(job_id, self.manifest.stack)
-        return Job.read(record).of_task(task)
+        if record is not None and "state" in record:
+            return Job.read(record).of_task(task)
+        raise unknown_job(job_id, self.manifest.stack)
 
     def handle(self, job_id: str) -> JobHandle[Any]:
         """Return a handle of a job by its id; its task is read from the record.
@@ -288,7 +288,7 @@ class Client:
 
         Args:
             job_id: Its id.
-            timeout: Seconds, a `timedelta`, or a text such as `"30s"`; None waits as long as it takes.
+            timeout: A duration, such as `30` (seconds) or `"30s"`; None waits as long as it takes.
             task: As in `job`.
 
         Raises:
@@ -336,9 +336,9 @@ class Client:
         and a change of visibility for each message put back; then a send, a write and a delete. A message that just
         failed is still on its way there, so the look is repeated, with a read each time.
 
-        A job that waits for its next attempt starts it now if its wait was longer than 15 minutes: a read and a write,
-        and four requests to find the message of its timer, to send it and to delete the timer. A shorter wait cannot be
-        cut: the attempt starts at its end, at `next_at` of the record that is returned.
+        A job that waits for its next attempt starts it now if its wait was longer than 15 minutes: a read, a write, and
+        four requests for the message of its timer. A shorter wait cannot be cut: the attempt starts at its end, at
+        `next_at` of the record that is returned.
 
         Args:
             job_id: Its id.
@@ -378,7 +378,7 @@ class Client:
         for _ in range(MOST_CONFLICTS):
             now = self.clock.now()
             try:
-                return Job.read(self.store.apply(cancel_waiting(job_id, now, task)))
+                return self._cancelled(self.store.apply(cancel_waiting(job_id, now, task)))
             except Conflict as conflict:
                 record: JobRecord | None = conflict.item
             if record is not None and "state" in record:
@@ -396,6 +396,14 @@ class Client:
             except Conflict:
                 continue  # it changed state meanwhile; look again
         raise Unavailable(f"job {job_id} keeps changing; try again")
+
+    def _cancelled(self, record: JobRecord) -> Job:
+        """Count a job that was cancelled out of the line of its rate limit. Those behind it move up."""
+        left = leave_line(record)
+        if left is not None:
+            with suppress(Conflict, Unavailable, Refused):  # the job is cancelled; the line finds out later
+                self.store.apply(left)
+        return Job.read(record)
 
     async def acancel(self, job_id: str, task: str | None = None) -> Job:
         """`cancel` for `async` code."""

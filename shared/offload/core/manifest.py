@@ -45,6 +45,11 @@ def dead_letter_name(stack: str, task: str, lane: str = DEFAULT_LANE) -> str:
     return f"{queue_name(stack, task, lane)}-dlq"
 
 
+def undelivered_name(stack: str) -> str:
+    """Return the name of the queue for what no schedule could deliver. No task's queue has a capital in its name."""
+    return f"{stack}-Undelivered"
+
+
 @dataclass(frozen=True, slots=True)
 class Manifest:
     """A deployed stack.
@@ -57,7 +62,8 @@ class Manifest:
         bucket: Bucket for large payloads and results.
         tasks: What producers need to know of each task: those of its settings that `Settings.for_producers` returns,
             and `schema`, the JSON schema of its payload.
-        timers: `group` and `role` of the one-time schedules.
+        timers: The one-time schedules: their `group`, and either the `role` with which they send to any queue of the
+            stack, or `roles`, the roles by the task that is sent to.
     """
 
     stack: str
@@ -66,7 +72,11 @@ class Manifest:
     table: str
     bucket: str
     tasks: dict[str, dict[str, Any]]
-    timers: dict[str, str]
+    timers: dict[str, Any]
+
+    def task_of(self, queue: str) -> str:
+        """Return the task that a queue of the stack belongs to; names of tasks have no hyphen."""
+        return queue.removeprefix(f"{self.stack}-").partition("-")[0]
 
     def lanes(self, task: str) -> list[str]:
         """Return a task's lanes.

@@ -33,6 +33,9 @@ MOST_IN_FLIGHT = 120_000
 TIMER_LATENESS = 60
 """Seconds that a one-time schedule may fire late."""
 
+LONGEST_DELIVERY, MOST_DELIVERIES = 86_400, 185
+"""Seconds and attempts for which a schedule tries to deliver: the most that EventBridge offers."""
+
 LARGEST_MESSAGE = 1_048_576
 """Bytes of a message's body."""
 

@@ -74,12 +74,21 @@ def result_days(life: float) -> int:
 
 def result_folder(task: str, life: float) -> str:
     """Return the folder of a task's results; it ends with a slash."""
-    return f"results/{result_days(life)}d/{task}/"
+    return _result_folder(result_days(life), task)
+
+
+def result_folders(task: str) -> list[str]:
+    """Return all folders that results of a task can lie in, whatever its `result_ttl` was; each ends with a slash.
+
+    Roles name them one by one. A `*` in the place of the days would match slashes too, and so the results of another
+    task's job whose id is this task's name.
+    """
+    return [_result_folder(days, task) for days in RESULT_DAYS]
 
 
 def is_result_of(key: str, task: str, job_id: str) -> bool:
     """Tell whether an object's name is that of a result of a job; each run has an object of its own."""
-    folders = tuple(f"results/{days}d/{task}/{job_id}/" for days in RESULT_DAYS)
+    folders = tuple(f"{folder}{job_id}/" for folder in result_folders(task))
     return key.startswith(folders) and "/" not in key[len(next(each for each in folders if key.startswith(each))) :]
 
 
@@ -91,3 +100,7 @@ def folder_lives() -> dict[str, int]:
 
 def _payload_folder(days: int, task: str) -> str:
     return f"payloads/{days}d/{task}/"
+
+
+def _result_folder(days: int, task: str) -> str:
+    return f"results/{days}d/{task}/"

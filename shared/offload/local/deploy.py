@@ -63,6 +63,7 @@ def deploy(
     command = str(tools.cdk(layout.project, progress))
     cdk_environment = {**_cdk_environment(engine.env()), **(variables or {})}
     client = _client_builder(engine)
+    engine.begin_deployment()
     if not _is_deployed(_TOOLKIT, client):
         with progress.step("bootstrapping the CDK") as show_detail:
             argv = [command, "bootstrap", f"aws://{environment.ACCOUNT}/{environment.REGION}", "--no-notices"]
@@ -76,8 +77,8 @@ def deploy(
         argv += ["--app", f'"{sys.executable}" app.py', "--output", str(layout.assembly)]
         argv += ["--outputs-file", str(layout.outputs), "--method", "direct"]
         tools.run_or_fail("cdk deploy", argv, layout.project, cdk_environment, _show_events(show_detail))
-    engine.remember_stack(stack)
     workarounds.enable_ttl(workarounds.read_template(layout.assembly, stack), stack, client)
+    engine.end_deployment(stack)
     return Deployment(stack, _read_outputs(layout.outputs, stack))
 
 

@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from offload.core.clock import SystemClock, iso
+from offload.core.durations import text
 from offload.local import environment, processes, tools, workarounds
 from offload.local import key as keys
 from offload.local import record as records
@@ -37,6 +38,8 @@ _LONGEST_START_MS = 60_000
 _LONGEST_STOP = 30.0
 """Seconds until the engine must have written its state and ended. It takes one or two."""
 _PROBE_TIMEOUT = 2.0
+_POLL = 0.2
+"""Seconds between two looks at an engine that is waited for."""
 _SHOWN_LOG_LINES = 15
 """Last lines of the log that an error message shows."""
 _LARGEST_LOG = 10_000_000
@@ -135,6 +138,8 @@ class Engine:
                 birth=processes.birth(pid),
                 since=iso(self._clock.now()),
                 stack=record.stack if record else None,
+                # A record with a process that is gone is that of a killed engine, which has lost its state.
+                deployed=bool(record and record.deployed and record.pid is None),
             )
             records.write(self.layout.record, started)
             try:
@@ -155,14 +160,14 @@ class Engine:
         """
         record = self.record
         if not record or not self.is_running():
-            self._forget_process()
+            self._forget_process(keeps_state=False)
             return False
         assert record.pid is not None
         assert record.birth is not None
         processes.signal_group(record.pid, signal.SIGTERM)
         if processes.wait_gone(record.pid, record.birth, _LONGEST_STOP):
             processes.signal_group(record.pid, signal.SIGKILL)  # for functions that ignored SIGTERM
-            self._forget_process()
+            self._forget_process(keeps_state=True)
             return True
         self.kill()
         raise LocalError(f"the engine did not end within {_LONGEST_STOP:.0f} s and was killed: see {self.layout.log}")
@@ -173,7 +178,7 @@ class Engine:
         if record and record.pid and record.birth and self.is_running():
             processes.signal_group(record.pid, signal.SIGKILL)
             processes.wait_gone(record.pid, record.birth, _LONGEST_STOP)
-        self._forget_process()
+        self._forget_process(keeps_state=False)
 
     def delete(self) -> None:
         """Remove all files of the engine.
@@ -185,9 +190,34 @@ class Engine:
             raise LocalError("the engine runs: stop it before its state is removed")
         shutil.rmtree(self.layout.state, ignore_errors=True)
 
-    def remember_stack(self, stack: str) -> None:
-        """Write the name of the stack that was deployed last to the engine's record."""
-        records.write(self.layout.record, replace(self._running_record(), stack=stack))
+    def is_deployed(self) -> bool:
+        """Return True when the engine runs and its last deployment has ended well."""
+        record = self.record
+        return bool(record and record.deployed) and self.is_running()
+
+    def await_deployed(self, longest: float) -> None:
+        """Wait until the engine answers and a stack is deployed, also while the engine does not run yet.
+
+        Args:
+            longest: Seconds after which the wait is given up.
+
+        Raises:
+            LocalError: It took longer.
+        """
+        deadline = self._clock.now() + longest * 1000
+        while not (self.is_deployed() and self.is_healthy()):
+            if self._clock.now() >= deadline:
+                what = "no stack is deployed" if self.is_running() else "no local engine is running"
+                raise LocalError(f"{what} after {text(longest)}: look at what `offload local up` says")
+            self._clock.sleep(_POLL)
+
+    def begin_deployment(self) -> None:
+        """Note in the engine's record that a deployment has begun."""
+        records.write(self.layout.record, replace(self._running_record(), deployed=False))
+
+    def end_deployment(self, stack: str) -> None:
+        """Note in the engine's record that the deployment of a stack has ended well."""
+        records.write(self.layout.record, replace(self._running_record(), stack=stack, deployed=True))
 
     def _running_record(self) -> records.Record:
         record = self.record
@@ -195,11 +225,12 @@ class Engine:
             raise NotRunning("no local engine is running: start one with `offload local up`")
         return record
 
-    def _forget_process(self) -> None:
+    def _forget_process(self, *, keeps_state: bool) -> None:
         record = self.record
         if record and record.pid:
             processes.reap(record.pid)
-            records.write(self.layout.record, replace(record, pid=None, birth=None, since=None))
+            deployed = record.deployed and keeps_state
+            records.write(self.layout.record, replace(record, pid=None, birth=None, since=None, deployed=deployed))
 
     def _prepare_folders(self) -> None:
         """Create the folders, remove temporary files of the last run, and move a large log away."""

@@ -22,6 +22,7 @@ class Record:
             because another process may have it later.
         since: When the engine was started, ISO 8601.
         stack: Name of the stack that was deployed last; None when none was.
+        deployed: The last deployment has ended well, and the engine has not lost it.
     """
 
     port: int
@@ -29,6 +30,7 @@ class Record:
     birth: str | None = None
     since: str | None = None
     stack: str | None = None
+    deployed: bool = False
 
 
 def read(path: Path) -> Record | None:

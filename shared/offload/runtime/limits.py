@@ -70,6 +70,10 @@ class SoftLimit:
             left /= 2
             yield max(left, LEAST_PAUSE)
 
+    def signals(self) -> Iterator[float]:
+        """Yield the same for the timer's signals, which are in real time."""
+        return self.pauses()
+
     def call(
         self,
         function: Callable[[], T],
@@ -87,7 +91,7 @@ class SoftLimit:
             later: Seconds by which each exception comes later than `pauses` says.
         """
         self._may_interrupt = may_interrupt or _always
-        self._pauses = (pause + later for pause in self.pauses())
+        self._pauses = (pause + later for pause in self.signals())
         first = next(self._pauses, None)
         if first is None or threading.current_thread() is not threading.main_thread():
             return self._call(function, finish)

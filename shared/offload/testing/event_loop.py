@@ -11,9 +11,9 @@ import heapq
 import itertools
 import math
 import selectors
-import time
 from typing import TYPE_CHECKING, Any
 
+from offload.core.clock import SystemClock
 from offload.runtime.event_loop import LimitedCoroutine
 from offload.testing import job_threads
 
@@ -25,12 +25,17 @@ if TYPE_CHECKING:
 _RESOLUTION = 0.0005
 """Seconds: half of the virtual clock's millisecond, so that no timer is missed by a rounding."""
 
+_LOOK_AGAIN = 0.05
+"""Seconds after which a real wait is looked at again: a thread that ends wakes no selector."""
+
+_REAL = SystemClock()
+
 
 class _Selector(selectors.DefaultSelector):
     """Waits for descriptors, unless `passes` lets the time pass instead."""
 
     passes: Callable[[float], bool]
-    waited: Callable[[float], None]
+    waited: Callable[[int], None]
 
     def select(self, timeout: float | None = None) -> list[tuple[selectors.SelectorKey, int]]:
         ready = super().select(0)
@@ -38,9 +43,9 @@ class _Selector(selectors.DefaultSelector):
             return ready
         if timeout is not None and self.passes(timeout):
             return super().select(0)
-        began = time.monotonic()
-        ready = super().select(timeout)
-        self.waited(time.monotonic() - began)
+        began = _REAL.now()
+        ready = super().select(_LOOK_AGAIN if timeout is None else min(timeout, _LOOK_AGAIN))
+        self.waited(_REAL.now() - began)
         return ready
 
 
@@ -83,5 +88,5 @@ class VirtualLoop(asyncio.SelectorEventLoop):
         # Without a timer of its own the task waits for something that only its limit would end.
         return not self._awaited or len(self._sockets.get_map()) > self._of_loop or job_threads.are_at_work()
 
-    def _note_real_time(self, seconds: float) -> None:
-        self._process.pass_time(round(seconds * 1000))
+    def _note_real_time(self, milliseconds: int) -> None:
+        self._process.pass_time(max(0, milliseconds))  # the machine's clock may be set back

@@ -6,6 +6,7 @@ import sys
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any
 
+from offload.core.errors import DefinitionError
 from offload.core.tasks import context
 from offload.memory import clock
 from offload.memory.clock import VirtualClock
@@ -13,6 +14,7 @@ from offload.testing.processes import current_process
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+    from datetime import datetime
 
     from greenlet import greenlet
 
@@ -26,12 +28,20 @@ class GreenThreads(VirtualClock):
     not on the speed of the machine.
     """
 
-    def __init__(self, start: int | None = None) -> None:
-        """Start without green threads, at `start` in epoch milliseconds; None for the present.
+    def __init__(self, start: datetime | None = None) -> None:
+        """Start without green threads.
 
-        The present is rounded up to a whole second: few things depend on more than that of the time of day.
+        Args:
+            start: Where the clock begins, an aware datetime. None means the present, so that a time which is made of
+                `datetime.now(UTC)` means what it says. The present is rounded up to a whole second: few things depend
+                on more than that of the time of day.
+
+        Raises:
+            DefinitionError: `start` has no time zone.
         """
-        super().__init__(-(-clock.present() // 1000) * 1000 if start is None else start)
+        if start is not None and start.utcoffset() is None:
+            raise DefinitionError(f"start={start!r} has no time zone: give it a tzinfo, such as datetime.UTC")
+        super().__init__(-(-clock.present() // 1000) * 1000 if start is None else int(start.timestamp() * 1000))
         self._follows_the_present = start is None
         self._green_threads: set[greenlet] = set()
         self._get_current: Callable[[], Any] | None = None

@@ -33,8 +33,8 @@ class _VirtualLimit(SoftLimit):
         if self._process is not None:
             self._process.limits_raised = value
 
-    def call(self, function: Callable[[], Any], finish: Callable[[Any], Any], **_timer: Any) -> Any:
-        return self._call(function, finish)
+    def signals(self) -> Iterator[float]:
+        return iter(())
 
     def pauses(self) -> Iterator[float]:
         is_limited = self._process is not None and self._process.deadline is not None

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from offload.aws.timers import SchedulerTimers
+from offload.core.manifest import Manifest
 from offload.core.redaction import Redaction, _forms, redact
-from offload.core.retention import is_payload_of
+from offload.core.retention import RESULT_DAYS, is_payload_of, result_folders
 from offload.local.guard import _FROM_A_PAGE, Guard, _without_cors
 from offload.runtime.failures import _kind_and_message, _traceback
 from offload.runtime.payloads import read_payload
 from tests.simulation.edits import Code, drop, put
 from tests.simulation.planting import Mutant
-from tests.simulation.selecting import branch, call, comparison
+from tests.simulation.selecting import branch, call, comparison, entry, naming, returned
 
 _TRIES = "tests/security/jobs"
 
@@ -27,6 +29,24 @@ MUTANTS = (
         "secret: only its plain spelling is known",
         Redaction.__init__,
         put(call(_forms), Code("[_0]")),
+        tests="tests/core",
+    ),
+    Mutant(
+        "timers: what cannot be delivered is dropped",
+        SchedulerTimers.send_at,
+        drop(entry("DeadLetterConfig")),
+        tests="tests/aws",
+    ),
+    Mutant(
+        "timers: a lane's timer looks for a role of its own",
+        Manifest.task_of,
+        put(returned(), Code("queue")),
+        tests="tests/core/test_manifest.py",
+    ),
+    Mutant(
+        "roles: results of a task are looked for under one age alone",
+        result_folders,
+        put(naming(RESULT_DAYS), Code("RESULT_DAYS[:1]")),
         tests="tests/core",
     ),
     Mutant("engine: web pages may call it", Guard._check, drop(branch(on=_FROM_A_PAGE)), tests="tests/local"),
