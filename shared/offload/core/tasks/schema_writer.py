@@ -136,7 +136,7 @@ class _Writing:
     def mapping(self, node: Node) -> Written:
         names, values = node.get("keys_schema"), node.get("values_schema", {"type": "any"})
         if node["type"] == "counter":
-            values = {"type": "int", "strict": True}
+            values = {"type": "int"}
         written: Written = {"type": "object", "additionalProperties": self.part(values) or True}
         if names is not None and names["type"] != "any":
             check_keys(names)
@@ -151,8 +151,8 @@ class _Writing:
         choices = [choice[0] if isinstance(choice, tuple) else choice for choice in node["choices"]]
         written: Written = {"anyOf": [self.part(choice) for choice in choices]}
         code = OwnCode(_WRITERS.keys(), self._definitions, strict=bool(self.config.get("strict")))
-        if any(code.is_in(choice) for choice in choices):
-            # Which choice fits is known to that code: another one could convert the value.
+        if any(code.is_in(choice) for choice in choices) or code.is_undecided(choices):
+            # Which choice fits is known to the worker: another one could convert the value.
             return {**written, **_LEFT}
         return written | ({words.RULES: {"mode": node["mode"]}} if node.get("mode", "smart") != "smart" else {})
 
@@ -283,7 +283,8 @@ _WRITERS: Mapping[str, Callable[[_Writing, Node], Written]] = {
     "any": lambda _, __: {},
     "literal": _Writing.literal,
     "enum": _Writing.enum,
-    **dict.fromkeys(("list", "set", "frozenset", "deque", "generator"), _Writing.array),
+    **dict.fromkeys(("list", "set", "frozenset", "deque"), _Writing.array),
+    "generator": lambda _, __: {"type": "array", **_LEFT},
     "tuple": _Writing.places,
     "named-tuple": _Writing.named_tuple,
     **dict.fromkeys(("dict", "ordered-dict", "frozendict", "counter"), _Writing.mapping),
