@@ -11,6 +11,7 @@ from offload.core.tasks import readable
 from offload.core.tasks.known_types import passes_through
 from offload.core.tasks.own_code import OwnCode
 from offload.core.tasks.schema_writer import _Writing
+from offload.core.tasks.signature import Signature
 from tests.simulation.edits import Code, drop, put
 from tests.simulation.planting import Mutant
 from tests.simulation.selecting import branch, call, comparison, handler, naming
@@ -71,6 +72,12 @@ MUTANTS = (
         readable.check_values,
         drop(handler(ValidationError)),
         tests="tests/core/tasks",
+    ),
+    Mutant(
+        "schema: a validator that raises what it likes breaks the worker",
+        Signature.read,
+        drop(handler(Exception)),
+        tests="tests/runtime/test_own_validators.py",
     ),
     Mutant(
         "schema: a secret is not checked",
