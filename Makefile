@@ -20,7 +20,7 @@ unexport PYTHONPATH PYTHONHOME VIRTUAL_ENV
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo test check bench simulate mutants soak local down synth deploy docs format lock clean
+.PHONY: help demo test check bench simulate mutants backlog soak local down synth deploy docs format lock clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -49,6 +49,9 @@ simulate: $(READY) ## Hunt for broken guarantees: SEEDS=n random runs under faul
 
 mutants: $(READY) ## Plant faults in a copy, one at a time, and see each one caught
 	@$(BIN)/python -m tests.simulation.mutants $(ARGS)
+
+backlog: $(READY) ## Let 200,000 jobs wait at once, at SQS's own quota of messages in flight
+	@$(BIN)/python -m tests.simulation.backlog $(ARGS)
 
 soak: $(READY) $(CDK) ## Ask a preloading web server 2,000 things at once, each of which waits for a job of its own
 	@$(BIN)/python -m tests.soak $(ARGS)

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from offload.core.errors import DefinitionError
-
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
@@ -17,22 +15,12 @@ def may_enqueue(task: str, settings: Mapping[str, Settings]) -> list[str]:
 
     Args:
         task: Name of the task.
-        settings: Settings of all tasks, by name.
-
-    Raises:
-        DefinitionError: A setting names a task that does not exist.
+        settings: Settings of all tasks, by name; `core/tasks/references.py` has checked that those named are there.
     """
     own = settings[task]
     if "*" in own.enqueues:
         return sorted(settings)
-    names_by_setting = {"enqueues": own.enqueues, "on_success": (own.on_success,), "on_failure": (own.on_failure,)}
-    for setting, names in names_by_setting.items():
-        for name in names:
-            if name is not None and name not in settings:
-                raise DefinitionError(
-                    f"task {task!r}: {setting}={name!r}: no such task; found {', '.join(sorted(settings))}"
-                )
-    return sorted({name for names in names_by_setting.values() for name in names if name is not None})
+    return sorted({*own.enqueues, *own.follow_ups.values()})
 
 
 def may_import(task: str, settings: Mapping[str, Settings]) -> list[str]:

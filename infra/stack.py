@@ -10,7 +10,6 @@ from infra import targets
 from infra.alarms import AlarmTopic, add_alarms
 from infra.bundles import Bundler
 from infra.dashboard import Dashboard
-from infra.enqueueing import may_enqueue
 from infra.job_table import JobTable
 from infra.parameters import ManifestParameters
 from infra.roles import SharedResources
@@ -60,8 +59,6 @@ class OffloadStack(cdk.Stack):
         settings = {name: task.settings for name, task in tasks.items()}
         if not settings:
             raise DefinitionError(f"no tasks under {root}: write functions/<name>/handler.py")
-        for name in settings:
-            may_enqueue(name, settings)  # raises an error when a setting names a task that does not exist
         target = targets.choose(stage)
         if target.interpreter is None:
             cdk.Annotations.of(self).add_warning_v2(

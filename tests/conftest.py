@@ -15,8 +15,11 @@ settings.load_profile("same")
 ONE_PROCESS = ("e2e", "infra", "rie")
 """Folders whose tests share what takes long to set up."""
 
+ACCOUNT = ("AWS_", "OFFLOAD_")
+"""How the variables begin that say which AWS, or which stack, a program uses."""
+
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Generator, Iterator
 
     from offload import Hooks
     from offload.core.tasks.task import AnyTask
@@ -33,14 +36,50 @@ class _Scheduler(LoadScopeScheduling):
         return folder if folder in ONE_PROCESS else nodeid
 
 
+def pytest_xdist_auto_num_workers() -> int:
+    """Return one process more than there are cores: `tests/e2e` waits most of the time, and has one to itself."""
+    return (os.cpu_count() or 1) + 1
+
+
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> _Scheduler:
     return _Scheduler(config, log)
+
+
+def pytest_configure() -> None:
+    """Forget the developer's own account: no test may depend on it, or reach it."""
+    for name in _account() - {name for name in os.environ if name.startswith("OFFLOAD_CONTRACT_")}:
+        del os.environ[name]
+    os.environ.update({"AWS_CONFIG_FILE": os.devnull, "AWS_SHARED_CREDENTIALS_FILE": os.devnull})
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_teardown(item: pytest.Item, nextitem: pytest.Item | None) -> Generator[None, None, None]:
+    """Fail a file whose tests leave an account in the environment: the files after it would use that account."""
+    yield
+    if nextitem is None or nextitem.path != item.path:
+        left = {name for name in _account() if not name.endswith("_FILE") and "_CONTRACT_" not in name}
+        if left:
+            pytest.fail(f"{item.path.name} leaves {', '.join(sorted(left))} in the environment")
+
+
+def _account() -> set[str]:
+    return {name for name in os.environ if name.startswith(ACCOUNT)}
 
 
 @pytest.fixture(scope="session", autouse=True)
 def _unmeasured() -> None:
     """What tests start is not measured: coverage would be among the modules of processes asked what they load."""
     os.environ.pop("COVERAGE_PROCESS_CONFIG", None)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _same_time() -> Iterator[None]:
+    """Let every virtual clock begin at the same time, so that these tests are the same on every day."""
+    from offload.memory import clock
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(clock, "present", lambda: clock.START - 1)  # rounded up to the second
+        yield
 
 
 @pytest.fixture

@@ -15,10 +15,19 @@ if TYPE_CHECKING:
 
 # Excel, LibreOffice and Google Sheets read a cell as a formula when it begins with one of these characters, some of
 # which are full-width forms. Source: OWASP, "CSV Injection".
-FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n", "\uff1d", "\uff0b", "\uff0d", "\uff20")
+_SIGNS = r"=+\-@\uff1d\uff0b\uff0d\uff20"
+_BREAKS = r"\t\n\v\f\r\x85\u2028\u2029"
+# What is not seen may be dropped before the cell is read: blanks of all widths, control characters, marks of byte order
+# and of direction, characters without width.
+_UNSEEN = (
+    r" \u00a0\u1680\u2000-\u200a\u202f\u205f\u3000\x00-\x08\x0e-\x1f\x7f-\x84\x86-\x9f\u00ad\u034f\u061c\u115f\u1160"
+    r"\u17b4\u17b5\u180b-\u180f\u200b-\u200f\u202a-\u202e\u2060-\u206f\u2800\u3164\ufe00-\ufe0f\ufeff\uffa0\ufff9-\ufffb"
+)
+FORMULA = re.compile(rf"[\t\r\n]|[{_BREAKS}{_UNSEEN}]*[{_SIGNS}]")
 # Spreadsheets of many countries split lines at semicolons, and all of them split pasted text at tabs and line breaks.
-# A formula may therefore begin inside a text too, after blanks and quotes that the spreadsheet drops.
-_INNER_FORMULA = re.compile(r"""([;\t\r\n]["' ]*)(?=[=+\-@\uff1d\uff0b\uff0d\uff20])""")
+# A formula may therefore begin inside a text too, after quotes and what is not seen. Breaks are not among what follows
+# one: each begins a match of its own, so the search stays linear.
+_INNER_FORMULA = re.compile(rf"""([;{_BREAKS}]["'{_UNSEEN}]*)(?=[{_SIGNS}])""")
 _CHUNK = 128 * 1024  # characters
 _MOST_DIGITS = 40  # numbers with more digits keep their exponent: DynamoDB's have 38, 1E+999999 would have a million
 
@@ -91,7 +100,7 @@ def cell(value: Any, *, guard: bool) -> str:
     if not guard:
         return text
     inner = _INNER_FORMULA.sub(r"\1'", text)
-    return f"'{inner}" if text.startswith(FORMULA) else inner
+    return f"'{inner}" if FORMULA.match(text) else inner
 
 
 def _structure(value: Any) -> str:

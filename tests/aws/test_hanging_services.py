@@ -24,6 +24,8 @@ from tests.rie.endpoint import REGION, Aws, batch, failures
 HERE = Path(__file__).parent
 SECONDS = 8
 """Of each invocation. The probe's soft limit is two seconds."""
+SPARED_MS = 900
+"""A second, less what a busy machine takes to look at the clock."""
 
 
 def reference(job_id):
@@ -115,7 +117,7 @@ def test_a_table_that_hangs_costs_no_message_and_no_attempt(aws, invoke):
     sent = [aws.send() for _ in range(10)]
     answer = invoke(batch(*sent), "dynamodb")
     assert answer["response"] == failures(*sent)
-    assert answer["left_ms"] >= 1_000
+    assert answer["left_ms"] >= SPARED_MS
     assert [aws.job(each) for each in sent] == [None] * 10
     # Each message is back in its queue before its visibility timeout of ten minutes.
     errors = [line for line in answer["logged"] if line["message"] == "service error"]
@@ -126,7 +128,7 @@ def test_a_queue_that_hangs_costs_no_message_and_one_attempt_for_each_run(aws, i
     sent = [aws.send(do="raise") for _ in range(3)]
     answer = invoke(batch(*sent), "sqs")
     assert answer["response"] == failures(*sent)
-    assert answer["left_ms"] >= 1_000
+    assert answer["left_ms"] >= SPARED_MS
     jobs = [aws.job(each) for each in sent]
     assert jobs[0]["state"] == "RETRYING"
     assert jobs[0]["attempt"] == 1
@@ -141,7 +143,7 @@ def test_a_bucket_that_hangs_costs_no_message_and_no_attempt(aws, invoke):
     small = aws.send()
     answer = invoke(batch(*large, small), "s3")
     assert answer["response"] in (failures(*large), failures(*large, small))
-    assert answer["left_ms"] >= 1_000
+    assert answer["left_ms"] >= SPARED_MS
     assert [aws.job(each) for each in large] == [None] * 2
 
 
@@ -149,7 +151,7 @@ def test_everything_that_hangs_costs_no_message_and_no_attempt(aws, invoke):
     sent = [aws.send() for _ in range(10)]
     answer = invoke(batch(*sent), "dynamodb", "sqs", "s3")
     assert answer["response"] == failures(*sent)
-    assert answer["left_ms"] >= 1_000
+    assert answer["left_ms"] >= SPARED_MS
     assert [aws.job(each) for each in sent] == [None] * 10
 
 

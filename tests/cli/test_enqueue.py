@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import io
 import json
+import os
+import subprocess
 import sys
 
 import pytest
@@ -99,7 +101,7 @@ def test_a_job_for_each_line(offload, world, lines):
 
 
 def test_lines_from_stdin_and_the_sum_as_json(offload, world, monkeypatch):
-    monkeypatch.setattr(sys, "stdin", io.StringIO('{"name": "ann"}\n{"name": "bob"}'))
+    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(b'{"name": "ann"}\n{"name": "bob"}')))
     done = offload("enqueue", "greet", "--from", "-", "--json", "--id-prefix", "import")
     assert done.json == {
         "task": "greet", "id_prefix": "import", "jobs": 2, "enqueued": 2, "failed": 0, "failures": []
@@ -123,16 +125,74 @@ def test_lines_with_options_of_their_own(offload, world, lines):
 
 
 def test_all_wrong_lines_are_named_and_nothing_is_sent(offload, world, lines):
-    source = lines({"name": "ann"}, "{", {"nmae": "bob"}, "", [], {"name": 5})
+    source = lines({"name": "ann"}, "{", {"nmae": "bob"}, "", [], "  ", {"name": 5})
     done = offload("enqueue", "greet", "--from", source)
     assert (done.code, done.out) == (2, "")
     told = done.err.splitlines()
-    assert told[1] == "offload: 5 lines are wrong, so nothing was enqueued:"
-    assert [line.partition(":")[0] for line in told[2:]] == [f"  line {number}" for number in (2, 3, 4, 5, 6)]
-    assert "not JSON" in told[2]
-    assert "nmae" in told[3]
-    assert "the line is empty" in told[4]
+    assert told[0] == "offload: 4 lines are wrong, so nothing was enqueued:"
+    assert [line.partition(":")[0] for line in told[1:]] == [f"  line {number}" for number in (2, 3, 5, 7)]
+    assert told[1] == "  line 2: not JSON: Expecting property name enclosed in double quotes, at character 2"
+    assert "nmae" in told[2]
     assert world.waiting() == []
+
+
+def test_one_wrong_line_is_one(offload, world, lines):
+    done = offload("enqueue", "greet", "--from", lines({}, {"nmae": "bob"}, {}))
+    assert done.err.splitlines()[0] == "offload: 1 line is wrong, so nothing was enqueued:"
+
+
+def test_more_wrong_lines_than_are_named_are_counted(offload, world, lines):
+    done = offload("enqueue", "greet", "--from", lines(*["{"] * 25))
+    assert done.err.splitlines()[0] == "offload: 25 lines are wrong, so nothing was enqueued:"
+    assert done.err.splitlines()[-1] == "  and 5 more"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        b'{"name": "ann"}\n{"name": "bob"}\n\n',
+        b'\xef\xbb\xbf{"name": "ann"}\n{"name": "bob"}\n',
+        b'{"name": "ann"}\r\n\r\n{"name": "bob"}\r\n',
+        b'\xef\xbb\xbf\r\n \t\n{"name": "ann"}\n{"name": "bob"}',
+    ],
+    ids=["blank line at the end", "byte order mark", "CRLF", "all of it"],
+)
+@pytest.mark.parametrize("from_stdin", [False, True])
+def test_files_as_editors_and_spreadsheets_write_them(offload, world, tmp_path, monkeypatch, text, from_stdin):
+    (tmp_path / "jobs").write_bytes(text)
+    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(text)))
+    done = offload("enqueue", "greet", "--from", "-" if from_stdin else str(tmp_path / "jobs"), "--id-prefix", "q")
+    assert (done.code, done.out.split()) == (0, ["q-0", "q-1"])
+    world.drain()
+    assert [world.job(job_id).result for job_id in ("q-0", "q-1")] == ['"hello ann"', '"hello bob"']
+
+
+@pytest.mark.parametrize("source", [[], ["", "  "]])
+def test_a_file_without_a_line_sends_nothing_and_says_no_prefix(offload, world, lines, source, monkeypatch):
+    done = offload("enqueue", "greet", "--from", lines(*source))
+    assert (done.code, done.out, done.err) == (0, "", "")
+    monkeypatch.setattr(sys.stdout, "isatty", lambda: True)
+    assert offload("enqueue", "greet", "--from", lines(*source)).out == "0 jobs are enqueued\n"
+
+
+def test_two_lines_with_one_key_and_other_payloads_are_told(offload, world, lines):
+    source = lines({"payload": {"name": "ann"}, "key": "k"}, "", {"payload": {"name": "bob"}, "key": "k"})
+    done = offload("enqueue", "greet", "--from", source, "--line-options")
+    assert done.code == 2
+    assert "line 3: key='k' is that of " in done.err
+    assert world.waiting() == []
+
+
+def test_a_key_that_other_arguments_have_fails_its_line_alone(offload, world, lines):
+    offload("enqueue", "greet", "--key", "k")
+    source = lines("", {"payload": {"name": "ann"}}, {"payload": {"name": "bob"}, "key": "k"})
+    done = offload("enqueue", "greet", "--from", source, "--line-options", "--json")
+    assert done.code == 2
+    told = done.err.splitlines()
+    assert told[1].startswith("line 3: key='k' of task 'greet' names job ")
+    assert told[-1] == "offload: 1 of 2 jobs was not enqueued, as far as is known"
+    assert done.json["failures"][0]["line"] == 3
+    assert "call" not in done.err
 
 
 def test_wrong_options_of_a_line(offload, world, lines):
@@ -183,7 +243,7 @@ def test_a_file_that_is_no_text(offload, world, tmp_path):
     (tmp_path / "jobs").write_bytes(b'{"name": "\xff"}')
     done = offload("enqueue", "greet", "--from", str(tmp_path / "jobs"))
     assert done.code == 2
-    assert "not UTF-8" in done.err
+    assert "line 1: not UTF-8: invalid start byte at byte 11; save the file as UTF-8" in done.err
 
 
 def test_an_interrupted_command_goes_on_under_its_prefix(offload, world, lines):
@@ -193,6 +253,7 @@ def test_an_interrupted_command_goes_on_under_its_prefix(offload, world, lines):
     assert stopped.code == 130
     prefix = prefix_of(stopped)
     assert f"enqueue what is missing with the same command and --id-prefix {prefix}" in stopped.err
+    assert stopped.err.splitlines()[-1] == "stopped"
     assert len(world.waiting()) == 10
 
     done = offload("enqueue", "greet", "--from", source, "--id-prefix", prefix)
@@ -200,6 +261,72 @@ def test_an_interrupted_command_goes_on_under_its_prefix(offload, world, lines):
     assert len(done.out.splitlines()) == 25
     world.run_until_idle()
     assert len(world.runs) == len({run.job_id for run in world.runs}) == 25
+
+
+def test_a_stop_before_anything_is_sent_says_so(offload, world, lines, monkeypatch):
+    def interrupted(*_):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(world.client, "request", interrupted)
+    stopped = offload("enqueue", "greet", "--from", lines({}))
+    assert (stopped.code, stopped.err) == (130, "nothing was enqueued\n\nstopped\n")
+
+
+def test_a_stop_while_ids_are_printed_loses_nothing(offload, world, lines, monkeypatch):
+    def interrupted(text, *, error=False):
+        if not error:
+            raise KeyboardInterrupt
+        print(text, file=sys.stderr)
+
+    monkeypatch.setattr("offload.cli.lines.say", interrupted)
+    stopped = offload("enqueue", "greet", "--from", lines({}, {}))
+    assert stopped.code == 130
+    assert (
+        f"2 jobs are enqueued; print the ids with the same command and --id-prefix {prefix_of(stopped)}" in stopped.err
+    )
+    assert len(world.waiting()) == 2
+
+
+def test_another_error_while_jobs_are_sent_leaves_the_way_on(offload, world, lines):
+    world.queues.fail("send_batch", ZeroDivisionError())
+    with pytest.raises(ZeroDivisionError):
+        offload("enqueue", "greet", "--from", lines({}), "--id-prefix", "q")
+
+
+_PROGRAM = """
+import sys
+from offload import Client
+from offload.cli.main import run
+from offload.testing import Pipeline
+from tests.cli.greeting import greet
+
+with Pipeline(greet) as world:
+    Client.from_stack = staticmethod(lambda _: world.client)
+    run(sys.argv[1:])
+"""
+
+
+@pytest.mark.parametrize(("closed", "code"), [("stdout", 0), ("stderr", 141)])
+def test_a_closed_pipe_ends_the_command_and_leaves_the_way_on(lines, closed, code):
+    reader, writer = os.pipe()
+    os.close(reader)
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, closed: writer}
+    with subprocess.Popen(
+        [sys.executable, "-c", _PROGRAM, "enqueue", "greet", "--from", lines(*({} for _ in range(2_000)))],
+        env={**os.environ, "PYTHONPATH": ":".join(sys.path)},
+        text=True,
+        **pipes,
+    ) as program:
+        os.close(writer)
+        out, err = program.communicate()
+    assert program.returncode == code
+    if closed == "stdout":
+        first, last = err.splitlines()
+        assert last == (
+            f"2000 jobs are enqueued; print the ids with the same command and --id-prefix {first.split()[-1]}"
+        )
+    else:
+        assert out == ""
 
 
 def test_jobs_that_failed_are_named_by_their_lines(offload, world, lines):
@@ -215,6 +342,8 @@ def test_jobs_that_failed_are_named_by_their_lines(offload, world, lines):
     done = offload("enqueue", "greet", "--from", source, "--json")
     assert done.code == 4
     assert "line 2: throttled" in done.err.splitlines()
+    assert done.err.splitlines()[-1] == "offload: 1 of 2 jobs was not enqueued, as far as is known"
+    assert "call 1" not in done.err
     assert done.json["failures"] == [{"line": 2, "error": "throttled"}]
     assert (done.json["enqueued"], done.json["failed"]) == (1, 1)
 
@@ -225,3 +354,4 @@ def test_a_terminal_is_shown_a_bar_and_no_ids(offload, world, lines, monkeypatch
     done = offload("enqueue", "greet", "--from", lines({}, {}))
     assert done.out.strip().endswith("2 jobs are enqueued")
     assert "2/2" in done.err
+    assert offload("enqueue", "greet", "--from", lines({})).out.strip().endswith("1 job is enqueued")

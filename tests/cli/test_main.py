@@ -70,6 +70,7 @@ def test_bad_input_is_one_clear_line(offload, world, tmp_path, monkeypatch, argu
         ("enqueue",),
         ("enqueue", "greet", "--nope"),
         ("enqueue", "greet", "--timeout", "-1"),
+        ("jobs", "wait", "ID", "--timeout", "soon"),
         ("jobs", "list", "--limit", "0"),
         ("jobs", "list", "--state", "SOON"),
         ("jobs", "nope"),
@@ -142,6 +143,19 @@ def test_as_a_program():
     shell = f"{sys.executable} -c '{code}' tasks --json | head -c 1"
     done = subprocess.run(shell, shell=True, cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
     assert (done.stdout, done.stderr) == ("[", "")
+
+
+@pytest.mark.parametrize("arguments", [["tasks"], ["tasks", "--json"], ["--help"]])
+def test_a_reader_that_has_enough_is_no_error_on_the_screen(arguments):
+    reader, writer = os.pipe()
+    os.close(reader)
+    code = "from offload.cli import run; run()"
+    environment = {**os.environ, "PYTHONPATH": str(ROOT / "shared")}
+    done = subprocess.run(
+        [sys.executable, "-c", code, *arguments], cwd=ROOT, env=environment, stdout=writer, stderr=-1, check=False
+    )
+    os.close(writer)
+    assert (done.returncode, done.stderr) == (141, b"")
 
 
 def test_a_producers_installation_says_what_the_command_line_needs():

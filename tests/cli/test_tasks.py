@@ -142,7 +142,7 @@ def test_enqueue_and_wait(offload, world, name, code, state):
 
 
 def test_waiting_gives_up(offload, world):
-    done = offload("enqueue", "greet", "--wait", "--timeout", "0.05")
+    done = offload("enqueue", "greet", "--wait", "--timeout", "50ms")
     assert done.code == 1
     assert world.job(done.out.strip()).task == "greet"
     assert "is PENDING after 0.05 s; it goes on" in done.err

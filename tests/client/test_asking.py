@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+from datetime import timedelta
+from functools import partial
 
 import pytest
 
 from offload import (
+    DefinitionError,
     JobCancelled,
     JobExpired,
     JobFailed,
@@ -72,18 +75,34 @@ def test_a_result_can_be_read_for_a_week(pipeline):
 # Waiting
 
 
-@pytest.mark.parametrize("timeout", [0, 0.05, 1, 30])
-def test_waiting_gives_up_in_time_and_the_job_goes_on(pipeline, timeout):
+TIMEOUTS = [(0, 0), (0.05, 50), (-3, 0), (30, 30_000), ("1m30s", 90_000), (timedelta(hours=1), 3_600_000)]
+
+
+@pytest.mark.parametrize(("timeout", "milliseconds"), TIMEOUTS)
+def test_waiting_gives_up_in_time_and_the_job_goes_on(pipeline, timeout, milliseconds):
     job = send.delay("ann")
-    began_at = pipeline.clock.now()
+    for wait in (job.result, partial(Client.wait, pipeline.client, job.id)):
+        began_at = pipeline.clock.now()
+        with pytest.raises(ResultTimeout, match=r"is PENDING after .*(it goes on|run_until_idle)") as told:
+            wait(timeout=timeout)
 
-    with pytest.raises(ResultTimeout, match=r"is PENDING after .* it goes on") as told:
-        job.result(timeout)
-
-    assert isinstance(told.value, TimeoutError)
-    assert pipeline.clock.now() - began_at == timeout * 1000
+        assert isinstance(told.value, TimeoutError)
+        assert pipeline.clock.now() - began_at == milliseconds
     pipeline.drain()
     assert job.result(0).to == "ann"
+
+
+@pytest.mark.parametrize("timeout", ["30", "soon", True, float("nan"), float("inf"), [30]])
+def test_a_timeout_that_is_no_duration_is_refused_by_every_wait(pipeline, timeout):
+    job = send.delay("ann")
+    client = pipeline.client
+    plain = partial(Client.wait, client, job.id)
+    for wait in (job.wait, job.result, plain, partial(client.retry, job.id), partial(client.wait, job.id)):
+        with pytest.raises(DefinitionError, match="timeout="):
+            wait(timeout=timeout)
+    for awaited in (job.await_, job.aresult, partial(client.await_, job.id), partial(client.aretry, job.id)):
+        with pytest.raises(DefinitionError, match="timeout="):
+            asyncio.run(awaited(timeout=timeout))
 
 
 def test_waiting_looks_more_and_more_rarely_and_sees_the_end_soon(pipeline):
@@ -106,7 +125,7 @@ def test_an_id_that_no_job_has_is_unknown(pipeline):
     client = pipeline.client
 
     for look in (client.job, client.wait, client.cancel, client.handle):
-        with pytest.raises(UnknownJob, match="no job 'missing' in stack 'test'"):
+        with pytest.raises(UnknownJob, match=r"no job 'missing' in stack 'test'.*track='start'.*no record before"):
             look("missing")
 
 

@@ -21,7 +21,7 @@ from offload import (
     task,
 )
 from offload.client import spool
-from offload.client.bulk import MOST_FAILED_REQUESTS
+from offload.client.shipment import MOST_FAILED_REQUESTS
 from offload.core.errors import IdTaken
 from offload.core.messages.message import Message
 from tests.client.receipts import send
@@ -220,7 +220,7 @@ def test_async_code_that_is_cancelled_stops_enqueueing(pipeline):
     ids=["object", "nan", "lane", "option", "eta", "kind"],
 )
 def test_nothing_is_sent_when_one_call_is_wrong(pipeline, wrong, said, first):
-    with pytest.raises(WrongCalls, match="1 of 3 calls are wrong, so nothing was enqueued:\n  call 1: ") as refused:
+    with pytest.raises(WrongCalls, match="1 of 3 calls is wrong, so nothing was enqueued:\n  call 1: ") as refused:
         pipeline.client.enqueue_many("send", [({"to": "a"}, first), wrong, {"to": "b"}])
 
     assert said in str(refused.value)

@@ -12,7 +12,7 @@ ABSENT = ((Test("id", "absent"),),)
 
 
 def key(name: str) -> KeyUse:
-    return KeyUse("t", name, "digest")
+    return KeyUse("t", name, "{}", "salt")
 
 
 def accepted(number: int, now: int) -> Write:
@@ -97,14 +97,14 @@ def test_a_batch_changes_items_as_single_writes_do(exact_world):
 
 def test_keys_are_reserved_and_confirmed_in_batches(exact_world):
     store, now = exact_world.store, exact_world.clock.now()
-    uses = [KeyUse("t", name, "digest") for name in ("old", "used", "new")]
+    uses = [KeyUse("t", name, "{}", "salt") for name in ("old", "used", "new")]
     store.apply(reserve_key(uses[0], "j-old", now - 2 * 86_400_000))
     store.apply(reserve_key(uses[1], "j-used", now))
     old, used, new = store.apply_many([reserve_key(use, "j", now) for use in uses])
     assert (old["job"], new["job"]) == ("j", "j")
     assert isinstance(used, Conflict)
     assert used.item["job"] == "j-used"
-    confirmed = store.apply_many([confirm_key(use, "j") for use in uses])
+    confirmed = store.apply_many([confirm_key("t", use.key, "j") for use in uses])
     assert confirmed[0] == {**old, "confirmed": True}
     assert isinstance(confirmed[1], Conflict)
     assert confirmed[2]["confirmed"] is True

@@ -134,7 +134,7 @@ def test_the_schema_says_that_it_is_only_written():
 
     schema = Signature("work", work).schema()
     assert schema["properties"]["token"]["writeOnly"] is True
-    assert schema["$defs"]["Card"]["properties"]["number"]["writeOnly"] is True
+    assert schema["properties"]["card"]["properties"]["number"]["writeOnly"] is True
     assert "writeOnly" not in schema["properties"]["plain"]
 
 

@@ -1,7 +1,8 @@
 """The deployed stack on the embedded engine: one engine and one deploy for all end-to-end tests.
 
 The project is deployed from a copy in which two kinds of folders were added under `functions/`: the tasks next to this
-file, and the README's first example, taken from its text.
+file, and the README's first example, taken from its text. The engine stops after the last test of this folder, and its
+variables are set during these tests alone: the same process runs the tests of other folders before and after.
 """
 
 from __future__ import annotations
@@ -39,28 +40,40 @@ class Stack:
         return subprocess.run(command, cwd=self.project, capture_output=True, text=True, timeout=120, check=False)
 
 
+DEPLOYER = {
+    "OFFLOAD_WEBHOOK_ALLOW_PRIVATE": "127.0.0.1",
+    "OFFLOAD_WEBHOOK_PORTS": "1024-65535",
+    "OFFLOAD_EMAIL_SENDER": "sender@example.com",
+}
+"""Variables of whoever deploys."""
+
+
 @pytest.fixture(scope="session")
-def stack(tmp_path_factory):
+def deployed(tmp_path_factory):
+    """Deploy once for all tests; each uses `stack`."""
     project = copy_project(tmp_path_factory.mktemp("project"))
     engine = Engine(Layout.find(project))
-    variables = {
-        "OFFLOAD_WEBHOOK_ALLOW_PRIVATE": "127.0.0.1",
-        "OFFLOAD_WEBHOOK_PORTS": "1024-65535",
-        "OFFLOAD_EMAIL_SENDER": "sender@example.com",
-    }
-    with pytest.MonkeyPatch.context() as patch:
-        for name, value in variables.items():
-            patch.setenv(name, value)
-        engine.start()
-        try:
-            deploy(engine)
-            for name in environment.interfering():
-                patch.delenv(name, raising=False)
-            for name, value in engine.env().items():
+    try:
+        with pytest.MonkeyPatch.context() as patch:
+            for name, value in DEPLOYER.items():
                 patch.setenv(name, value)
-            yield Stack(project, engine, Client.from_stack())
-        finally:
-            engine.stop()
+            engine.start()
+            deploy(engine)
+        yield Stack(project, engine, Client.from_stack(engine.env()["OFFLOAD_STACK"]))
+    finally:
+        engine.stop()
+
+
+@pytest.fixture
+def stack(request, deployed, monkeypatch):
+    """Return the deployed stack; this test's process uses it, as a shell does after `offload local env`."""
+    for name in environment.interfering():
+        monkeypatch.delenv(name, raising=False)
+    for name, value in deployed.engine.env().items():
+        monkeypatch.setenv(name, value)
+    # A session's fixtures end with the session; until then the engine would go on asking its queues for messages.
+    request.node.getparent(pytest.Dir).addfinalizer(deployed.engine.stop)
+    return deployed
 
 
 def copy_project(folder: Path) -> Path:

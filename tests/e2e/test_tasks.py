@@ -57,9 +57,10 @@ def receiver():
     thread.join()
 
 
-@pytest.fixture(scope="module", autouse=True)
+@pytest.fixture(autouse=True)
 def _secret(stack):
-    sdk.client("ssm").put_parameter(Name="/offload/offload/webhooks/127.0.0.1", Value=SECRET, Type="SecureString")
+    parameter = {"Name": "/offload/offload/webhooks/127.0.0.1", "Value": SECRET, "Type": "SecureString"}
+    sdk.client("ssm").put_parameter(**parameter, Overwrite=True)
 
 
 def test_send_email(stack):

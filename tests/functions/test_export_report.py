@@ -2,6 +2,7 @@ import csv
 import io
 import json
 import re
+import time
 import tracemalloc
 from decimal import Decimal
 
@@ -13,7 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from functions.export_report import handler, rows
-from functions.export_report.csvfile import FORMULA, CsvFile, cell
+from functions.export_report.csvfile import CsvFile, cell
 from functions.export_report.handler import JsonLines, Report, Table, export_report
 from offload import DefinitionError, PayloadError, Permanent
 
@@ -256,13 +257,17 @@ def test_a_source_travels_as_it_was_given():
 
 
 TEXT = st.text(st.characters(codec="utf-8"))
-FORMULA_LIKE = st.text(st.sampled_from("=+-@;\t\r\n\"' x1"), max_size=12)
+SIGNS = "=+-@\uff1d\uff0b\uff0d\uff20"
+BREAKS = "\t\n\v\f\r\x85\u2028\u2029"
+UNSEEN = " \x00\x1b\x7f\xa0\xad\u2003\u200b\u200f\u202e\u2060\u3000\ufeff"
+FORMULA_LIKE = st.text(st.sampled_from(f"{SIGNS}{BREAKS}{UNSEEN};\"'x1"), max_size=12)
 
 
-@given(TEXT | FORMULA_LIKE | st.sampled_from(FORMULA).flatmap(lambda start: TEXT.map(lambda rest: start + rest)))
+@given(TEXT | FORMULA_LIKE | st.sampled_from(SIGNS).flatmap(lambda start: TEXT.map(lambda rest: start + rest)))
 def test_no_text_begins_a_formula_and_none_is_lost(text):
     guarded = cell(text, guard=True)
-    assert not guarded.startswith(FORMULA)
+    assert not guarded.lstrip(BREAKS + UNSEEN).startswith(tuple(SIGNS))
+    assert not guarded.startswith(("\t", "\r", "\n"))
     assert guarded.replace("'", "") == text.replace("'", "")
     assert cell(text, guard=False) == text
 
@@ -271,9 +276,24 @@ def test_no_text_begins_a_formula_and_none_is_lost(text):
 def test_no_spreadsheet_finds_a_formula_wherever_it_splits(left, right):
     """A `'` stands before the character that would begin a formula, after the quotes and blanks that may be dropped."""
     guarded = f"{cell(left, guard=True)},{cell(right, guard=True)}"
-    for part in re.split(r"[;\t\r\n]", guarded)[1:]:
-        shown = part.lstrip('" ')
-        assert not shown.startswith(("=", "+", "-", "@"))
+    for part in re.split(f"[;{BREAKS}]", guarded)[1:]:
+        shown = part.lstrip(f'"{UNSEEN}')
+        assert not shown.startswith(tuple(SIGNS))
+
+
+@pytest.mark.parametrize("first", [*UNSEEN, *BREAKS, "  ", "\ufeff \xa0"])
+@pytest.mark.parametrize("sign", SIGNS)
+def test_what_is_not_seen_hides_no_formula(first, sign):
+    assert cell(f"{first}{sign}1+1", guard=True).startswith("'")
+    assert cell(f"x;{first}{sign}1+1", guard=True) == f"x;{first}'{sign}1+1"
+    assert cell(f"x{first}1{sign}1", guard=True) == f"x{first}1{sign}1"
+
+
+@pytest.mark.parametrize("char", [*BREAKS, *UNSEEN, "'", '"', ";"])
+def test_a_long_text_of_what_is_not_seen_is_guarded_in_little_time(char):
+    began = time.process_time()
+    cell(char * 300_000, guard=True)
+    assert time.process_time() - began < 1
 
 
 @pytest.mark.parametrize(

@@ -72,10 +72,3 @@ def test_reach_is_what_is_declared_and_what_follows():
     assert may_import("a", settings) == ["b"]
     assert may_enqueue("b", settings) == []
     assert may_import("c", settings) == ["a", "b", "c"]
-
-
-@pytest.mark.parametrize("setting", [{"enqueues": ("gone",)}, {"on_success": "gone"}, {"on_failure": "gone"}])
-def test_a_task_that_does_not_exist_is_named(setting):
-    (name,) = setting
-    with pytest.raises(DefinitionError, match=rf"task 'a': {name}='gone': no such task; found a"):
-        may_enqueue("a", {"a": Settings(**setting)})

@@ -77,13 +77,14 @@ def start(aws, bundles, tmp_path_factory) -> Iterator[Callable[..., Function]]:
     started: list[Function] = []
     numbers = itertools.count()
 
-    def begin(task: str = "probe", *, timeout: int = 30) -> Function:
+    def begin(task: str = "probe", *, timeout: int = 30, soft_timeout: str = "2s") -> Function:
         variables = {
             "AWS_REGION": REGION,
             "AWS_ACCESS_KEY_ID": "test",
             "AWS_SECRET_ACCESS_KEY": "test",
             "AWS_ENDPOINT_URL": aws.url,
             "OFFLOAD_TASK": task,
+            "PROBE_SOFT_TIMEOUT": soft_timeout,
             "OFFLOAD_MANIFEST": aws.manifest.dump(),
         }
         log = logs / f"{task}-{next(numbers)}.log"

@@ -8,6 +8,9 @@ from concurrent.futures import ThreadPoolExecutor
 
 from tests.rie.endpoint import batch, failures
 
+BUSY = 8
+"""Seconds of an invocation whose end matters: three more than a job needs, as the machine may be busy."""
+
 
 def test_a_batch_that_succeeds_reports_no_failures(aws, probe):
     sent = [aws.send() for _ in range(3)]
@@ -65,8 +68,8 @@ def test_a_duplicate_in_another_sandbox_runs_nothing(aws, probe, start):
 
 
 def test_jobs_that_do_not_fit_in_the_time_left_go_back_uncharged(aws, start):
-    function = _warm(start(timeout=3), aws)
-    slow, late = aws.send(do="sleep", seconds=1.5), aws.send()
+    function = _warm(start(timeout=BUSY, soft_timeout="5s"), aws)
+    slow, late = aws.send(do="sleep", seconds=4), aws.send()
 
     assert function.invoke(batch(slow, late)) == failures(late)
     assert aws.job(slow)["state"] == "SUCCEEDED"
@@ -75,11 +78,11 @@ def test_jobs_that_do_not_fit_in_the_time_left_go_back_uncharged(aws, start):
 
 
 def test_a_timeout_charges_its_job_and_the_next_delivery_takes_over(aws, probe, start):
-    function = _warm(start(timeout=3), aws)
+    function = _warm(start(timeout=BUSY, soft_timeout="5s"), aws)
     done, culprit, bystander = aws.send(), aws.send(do="hang", seconds=30), aws.send()
 
     answer = function.invoke(batch(done, culprit, bystander))
-    assert "timed out after 3" in json.dumps(answer).lower()
+    assert f"timed out after {BUSY}" in json.dumps(answer).lower()
     killed_at = time.time() * 1000
     job = aws.job(culprit)
     assert (job["state"], job["attempt"]) == ("RUNNING", 1)

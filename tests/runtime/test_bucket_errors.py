@@ -78,8 +78,12 @@ def test_a_bucket_that_never_answers_leaves_time_to_record_the_end(deploy):
 
 @pytest.mark.parametrize(
     ("error", "state", "runs"),
-    [(Unavailable("slow down"), State.SUCCEEDED, 1), (Refused("NoSuchKey"), State.FAILED, 0)],
-    ids=["unavailable", "gone"],
+    [
+        (Unavailable("slow down"), State.SUCCEEDED, 1),
+        (Refused("ExpiredToken", lasting=False), State.SUCCEEDED, 1),
+        (Refused("NoSuchKey"), State.FAILED, 0),
+    ],
+    ids=["unavailable", "refused for now", "gone"],
 )
 def test_a_payload_that_cannot_be_read_now_is_told_from_one_that_is_gone(deploy, error, state, runs):
     started = []

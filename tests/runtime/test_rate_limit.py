@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import random
 
 import pytest
 
@@ -19,6 +20,11 @@ def limited(rate, *, burst=1, **settings):
 def starts(pipeline):
     """When each run started, in epoch milliseconds."""
     return [run.at for run in pipeline.runs]
+
+
+def received(pipeline):
+    """How many messages the workers have received."""
+    return sum(len(entry.details[0]) for entry in pipeline.trace if entry.kind == "invoke")
 
 
 def work_started(pipeline):
@@ -53,15 +59,16 @@ def test_starts_keep_to_the_rate(deploy, rate, burst, interval):
     assert pipeline.dead() == []
 
 
-def test_a_waiting_job_is_received_once_more_at_most(deploy):
+@pytest.mark.parametrize(("jobs", "most"), [(6, 2), (30, 5), (300, 8)])
+def test_a_waiting_job_is_received_a_few_times(deploy, jobs, most):
     work = limited("6/m")
     pipeline = deploy(work)
-    work.delay_many([{}] * 10)
+    work.delay_many([{}] * jobs)
 
     pipeline.run_until_idle()
 
-    receives = [each for entry in pipeline.trace if entry.kind == "invoke" for each in entry.details[0]]
-    assert len(receives) <= 2 * 10
+    assert len(work.runs) == jobs
+    assert received(pipeline) <= most * jobs
 
 
 def test_a_job_in_its_backoff_takes_no_slot(deploy):
@@ -235,19 +242,6 @@ def test_workers_beside_each_other_keep_the_rate_whatever_comes_late(rate, per_s
     assert len(made) >= 0.97 * seconds * per_second
 
 
-def test_a_job_comes_back_once_or_after_a_long_wait_twice(deploy):
-    work = limited("10/m")
-    pipeline = deploy(work)
-    work.delay_many([{}] * 300)
-
-    pipeline.run_until_idle()
-
-    received = sum(len(entry.details[0]) for entry in pipeline.trace if entry.kind == "invoke")
-    over_fifteen_minutes = 300 - 15 * 10
-    assert len(work.runs) == 300
-    assert received <= 2 * 300 + over_fifteen_minutes
-
-
 def test_a_new_job_does_not_pass_those_that_wait(deploy):
     work = limited("1/m")
     pipeline = deploy(work)
@@ -285,3 +279,120 @@ def test_what_comes_late_does_not_make_up_for_it_in_a_burst(deploy):
 
     assert over_the_limit(starts(pipeline), 1 / 60, burst=1) <= 1e-9
     assert len(starts(pipeline)) == 6
+
+
+# Jobs that leave the line, and limits that change
+
+
+def idle_intervals(pipeline, began_at, interval, already=0):
+    """How many slots were not used, while there was work: until nineteen of twenty jobs have started."""
+    made = sorted(starts(pipeline))[already:]
+    last = int(len(made) * 0.95) - 1
+    return (made[last] - began_at) / 1000 / interval - last
+
+
+@pytest.mark.parametrize(("rate", "interval", "jobs"), [("6/m", 10, 300), ("100/h", 36, 300)])
+@pytest.mark.parametrize("when", [0.0, 0.3, "all the time"])
+def test_jobs_that_are_cancelled_leave_no_gap(deploy, rate, interval, jobs, when):
+    work = limited(rate)
+    pipeline = deploy(work)
+    pipeline.most_steps = 10**6
+    began_at = pipeline.clock.now()
+    line = list(work.delay_many([{}] * jobs))
+    pipeline.drain()
+    leaving = random.Random(5).sample(line, int(jobs * 0.3))
+
+    if when == "all the time":
+        for job in leaving:
+            pipeline.advance(0.6 * jobs * interval / len(leaving))
+            job.cancel()
+    else:
+        pipeline.advance(when * jobs * interval)
+        for job in leaving:
+            job.cancel()
+    pipeline.run_until_idle()
+
+    assert over_the_limit(sorted(starts(pipeline)), 1 / interval, burst=1) <= 1e-9
+    # Two more, since whoever leaves the front of the line leaves a gap there.
+    assert idle_intervals(pipeline, began_at, interval) <= 0.01 * len(work.runs) + 2
+
+
+def test_jobs_that_expire_leave_no_gap_and_expire_in_time(deploy):
+    work = limited("6/m")
+    pipeline = deploy(work)
+    pipeline.most_steps = 10**6
+    began_at = pipeline.clock.now()
+    jobs = [work.options(**({"expires": "20m"} if number % 3 == 0 else {})).delay() for number in range(300)]
+
+    pipeline.run_until_idle()
+
+    expired = [job.record().finished_at for job in jobs if job.status() is State.EXPIRED]
+    assert len(expired) == 100 - sum(
+        job.record().expires_at is not None and job.status() is State.SUCCEEDED for job in jobs
+    )
+    assert expired
+    assert all(at - began_at <= 1_203_000 for at in expired)
+    assert idle_intervals(pipeline, began_at, 10) <= 0.01 * len(work.runs) + 2
+
+
+def test_new_jobs_do_not_wait_for_a_line_that_was_cancelled(deploy):
+    work = limited("1/m")
+    pipeline = deploy(work)
+    line = list(work.delay_many([{}] * 600))
+    pipeline.advance("10m")
+    for job in line:
+        job.cancel()
+
+    job = work.delay("later")
+    now = pipeline.clock.now()
+    pipeline.run_until_idle()
+
+    assert job.status() is State.SUCCEEDED
+    assert starts(pipeline)[-1] - now <= 7 * 60_000  # what is left of the front
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "interval"), [("6/m", "12/m", 5), ("6/m", "3/m", 20), ("100/h", "30/h", 120)]
+)
+def test_a_changed_rate_moves_the_line(deploy, before, after, interval):
+    work = limited(before)
+    pipeline = deploy(work)
+    pipeline.most_steps = 10**6
+    work.delay_many([{}] * 300)
+    pipeline.advance("20m")
+    changed_at, already = pipeline.clock.now(), len(starts(pipeline))
+
+    pipeline.deploy(limited(after))
+    pipeline.run_until_idle()
+
+    made = starts(pipeline)[already:]
+    assert len(made) == 300 - already
+    assert over_the_limit(made, 1 / interval, burst=1) <= 1e-9
+    assert idle_intervals(pipeline, changed_at, interval, already) <= 0.01 * len(made) + 6
+
+
+def test_a_limit_that_is_raised_does_not_wait_for_the_slot_of_the_old_one(deploy):
+    work = limited("1/d")
+    pipeline = deploy(work)
+    jobs = work.delay_many([{}] * 2)
+    pipeline.drain()
+
+    pipeline.deploy(limited("1/s"))
+    job = work.delay()
+    pipeline.advance("10s")
+
+    assert jobs[0].status() is job.status() is State.SUCCEEDED
+
+
+def test_the_record_of_a_job_in_a_long_line_outlives_its_wait(deploy):
+    work = limited("1/d")
+    pipeline = deploy(work)
+    jobs = work.delay_many([{}] * 60)
+    pipeline.drain()
+
+    for number, job in enumerate(jobs):
+        if number:
+            least = pipeline.clock.now() / 1000 + (number + 34) * 86_400
+            assert pipeline.record(job.id)["ttl"] >= least
+    pipeline.run_until_idle()
+    assert all(job.status() is State.SUCCEEDED for job in list(jobs)[-20:])

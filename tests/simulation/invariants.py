@@ -11,6 +11,7 @@
 | I9 cancel lasts | a cancelled job is not claimed; one asked to stop sees it and is not tried again |
 | I10 agreement | at rest no record waits for a message that does not exist, and a key names one job |
 | ids | no worker writes the record of another task's job, and no record changes its task or its place in the index |
+| waits | a job waits as long as it asked for; without an outage it starts within hours of its time |
 | transitions | every change of state that is written stands in `TRANSITIONS` |
 """
 
@@ -23,14 +24,14 @@ from dataclasses import dataclass
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
+from offload import RetryLater
 from offload.core.ids import id_apart
-from offload.core.jobs.claiming import EARLY_MS
 from offload.core.jobs.ending import RELEASED
-from offload.core.jobs.idempotency_keys import KEY_WINDOW
 from offload.core.jobs.record import INDEXED, index_keys
 from offload.core.jobs.state import TRANSITIONS, State
 from offload.core.manifest import dead_letter_name, queue_name
 from offload.core.messages.message import job_id_of
+from offload.core.retention import DAY
 from offload.core.writes import Conflict, Write
 from offload.testing.pipeline import STACK
 from offload.testing.processes import current_process
@@ -41,16 +42,21 @@ if TYPE_CHECKING:
     from offload.core.writes import Item
     from offload.memory.queue import StoredMessage
     from offload.testing import Pipeline
-    from tests.simulation.workload import Book
+    from tests.simulation.plan import Book
 
 _RUN_ENDS = (State.SUCCEEDED, State.RETRYING, State.FAILED, State.CANCELLED)
 _DECIDED_BY_OTHERS = ("WorkerLost", "PayloadError", "MessageError", "UnknownTask", "IdTaken")
+_ABOUT_MESSAGES = ("PayloadError", "MessageError", "UnknownTask")
 _DRAWN = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 _SEEN_WITHIN = 6_000
 """A run that watches looks three times more when it is asked to stop this many milliseconds after its start."""
 _INSISTS_UNTIL_MS = 15_000
 """A worker tries to record an end until this much before its lease is over: its margin, a pause, and what it spares."""
+_ENQUEUED_AGAIN_MS = 300_000
+"""Within this, a program that had no answer enqueues a delayed job again. The first message comes at its own time."""
 _WRITTEN_BY_WORKERS = ("id", "enqueued_at", "replaces", "copied_at", "first_sent_at")
+_EARLY_MS, _KEY_WINDOW_MS, _IN_DEAD_LETTER_QUEUES_MS = 2_000, DAY * 1000, 14 * DAY * 1000
+"""What the documents promise. The library's own constants would excuse a fault in themselves."""
 _WELL = (State.SUCCEEDED, State.CANCELLED, State.EXPIRED)
 
 
@@ -78,10 +84,16 @@ class _Claim:
 
 
 class Watcher:
-    """Follows a pipeline from its start, and judges it at its end."""
+    """Follows a pipeline from its start, and judges it at its end.
+
+    Attributes:
+        violations: What was broken so far.
+        most_late_ms: How much later than it is due a job may start; None does not judge that.
+    """
 
     def __init__(self, pipeline: Pipeline) -> None:
         self.violations: list[Violation] = []
+        self.most_late_ms: int | None = None
         self._pipeline = pipeline
         self._claims: list[_Claim] = []
         self._sent: dict[str, tuple[str, str, str]] = {}
@@ -90,6 +102,9 @@ class Watcher:
         self._asked: dict[str, int] = {}
         self._unaware: list[tuple[_Claim, int]] = []
         self._ends: dict[str, State] = {}
+        self._latest: dict[str, Item] = {}
+        self._sent_at: dict[str, int] = {}
+        self._limited = {name for name, each in pipeline.tasks.items() if each.settings.rate_limit is not None}
         self._checks = Checks(pipeline, self._broken)
         pipeline.store.port.on_applied = self._applied
         pipeline.queues.port.on_stored = self._stored
@@ -103,6 +118,7 @@ class Watcher:
     def _stored(self, queue: str, message: StoredMessage) -> None:
         job_id = job_id_of(message.body) or message.message_id
         self._sent[message.message_id] = (queue, job_id, message.body)
+        self._sent_at[job_id] = self._pipeline.clock.now()
         self._checks.stored(queue, message)
 
     def _applied(self, write: Write, before: Item | None, after: Item) -> None:
@@ -113,6 +129,7 @@ class Watcher:
         actor = process.name if process else ""
         old, new = State(before["state"]) if before else None, State(after["state"])
         job_id = str(write.id)
+        self._latest[job_id] = after
         self._keeps_to_its_task(job_id, actor, before, after)
         claims = new is State.RUNNING and (before is None or before.get("lease") != after["lease"])
         if claims and before is not None and not after["lease"]:
@@ -166,10 +183,16 @@ class Watcher:
     def _follows(self, job_id: str, before: Item, after: Item, *, fresh: bool, after_crash: bool) -> None:
         """Check a claim against the record that it found."""
         old = State(before["state"])
-        if old is State.RETRYING and before["next_at"] > self._pipeline.clock.now() + EARLY_MS:
-            self._broken("I3 honest attempts", job_id, "claimed before its next attempt was due")
+        if old in (State.RETRYING, State.SCHEDULED):
+            late = self._pipeline.clock.now() - before["next_at"]
+            if late < -(_EARLY_MS if old is State.RETRYING else _ENQUEUED_AGAIN_MS):
+                self._broken("I3 honest attempts", job_id, f"claimed {-late} ms before it was due")
+            elif self.most_late_ms is not None and late > self.most_late_ms and before["task"] not in self._limited:
+                self._broken("waits", job_id, f"claimed {late / 3_600_000:.1f} h after it was due")
         if old is State.FAILED and not fresh:
             self._broken("I6 replay", job_id, "FAILED to RUNNING without counting the redrive")
+        if fresh and (left := {"cancel_requested_at", "follow_up"} & after.keys()):
+            self._broken("I6 replay", job_id, f"redriven, and {min(left)} is left of the time before")
         if "cancel_requested_at" in before and not fresh:
             self._broken("I9 cancel lasts", job_id, "another attempt after a cancel was asked for")
         if after_crash:
@@ -228,6 +251,10 @@ class Watcher:
         owner = claim.process
         if actor == owner:
             claim.ended = True
+            if new is State.RETRYING:
+                self._as_asked(job_id, after)
+            if new is State.SUCCEEDED and "error" in after:
+                self._broken("transitions", job_id, "it succeeded, and keeps the error of an attempt before")
             if after.get("result") == json.dumps(WATCHED) and claim.lease in self._asked:
                 self._unaware.append((claim, self._asked[claim.lease]))
             return
@@ -238,6 +265,14 @@ class Watcher:
         )
         if not for_the_dead:
             self._broken("I2 one winner", job_id, f"{actor} recorded {new} under the lease of {owner}")
+
+    def _as_asked(self, job_id: str, after: Item) -> None:
+        """Check that a job that asked to run again later waits as long as it asked for."""
+        error = self._pipeline.errors[job_id] if after["error"]["type"] == "RetryLater" else None
+        asked = error.delay if isinstance(error, RetryLater) else None
+        wait = (after["next_at"] - after["updated_at"]) / 1000  # the process may have stood still since it decided
+        if asked is not None and not asked - 1 <= wait <= asked:
+            self._broken("waits", job_id, f"waits {wait:g} s, and asked for {asked:g}")
 
     def redriven(self) -> None:
         """Note which failed jobs' dead letters are about to be sent back to their queues."""
@@ -256,19 +291,26 @@ class Watcher:
         self._culprits()
         self._cancels_are_seen()
         for job_id, redrives in sorted(self._redrives.items()):
-            job = self._pipeline.job(job_id)
-            still = job.state is State.FAILED and job.redrives == redrives
-            if still and job.error and job.error["type"] not in _DECIDED_BY_OTHERS[1:]:
+            job = self._latest[job_id]
+            still = job["state"] == State.FAILED and job.get("redrives", 0) == redrives
+            if still and job["error"]["type"] not in _DECIDED_BY_OTHERS[1:]:
                 self._broken("I6 replay", job_id, "was redriven and did not run again")
         self._keys(book)
-        self._checks.judge()
+        self._checks.judge(self._records())
         for job_id, complaint in book.complaints:
             self._broken("I10 agreement", job_id, complaint)
         return self.violations
 
+    def _records(self) -> dict[str, Item]:
+        """Return each job's record; of one whose time is over, and which is deleted by now, how it was."""
+        now = self._pipeline.clock.now() / 1000
+        records = {item["id"]: item for item in self._pipeline.store.port.items() if "state" in item}
+        return {job_id: item for job_id, item in self._latest.items() if item.get("ttl", now + 1) <= now} | records
+
     def _nothing_lost(self, book: Book) -> None:
         pipeline = self._pipeline
-        records = {item["id"]: item for item in pipeline.store.port.items() if "state" in item}
+        records = self._records()
+        kept_from = pipeline.clock.now() - _IN_DEAD_LETTER_QUEUES_MS
         dead: set[str] = set()
         bodies: dict[str, Counter[str]] = defaultdict(Counter)
         for task in pipeline.manifest.tasks:
@@ -287,10 +329,11 @@ class Watcher:
                 continue
             # A body that can never run stays as it is; without an id, a redrive makes another job of it.
             another = not record["attempt"] and job_id_of(body) is None and bodies[record["task"]][_original(body)]
-            if record["state"] == State.FAILED and job_id not in dead and not another:
+            is_kept = self._sent_at[named] > kept_from
+            if record["state"] == State.FAILED and job_id not in dead and not another and is_kept:
                 self._broken("I1 nothing lost", job_id, "FAILED without a dead letter")
         self._at_rest(records, dead, book)
-        for (task, body), times in Counter(book.poison).items():
+        for (task, body), times in Counter((task, body) for task, body, at in book.poison if at > kept_from).items():
             if bodies[task][_original(body)] < times:
                 self._broken("I1 nothing lost", "-", f"poison body of {task} is not in its DLQ unchanged: {body}")
 
@@ -304,6 +347,8 @@ class Watcher:
         for job_id in book.accepted:
             if job_id not in records:
                 self._broken("I1 nothing lost", job_id, "a handle was given for a job that has no record")
+            elif job_id in book.sound and records[job_id].get("error", {}).get("type") in _ABOUT_MESSAGES:
+                self._broken("life", job_id, f"its message is sound, and it ended with {records[job_id]['error']}")
 
     def _honest_attempts(self) -> None:
         starts = Counter((run.job_id, run.process) for run in self._pipeline.runs)
@@ -381,10 +426,10 @@ class Watcher:
     def _keys(self, book: Book) -> None:
         for (task, key), given in book.keys.items():
             for (first_at, first), (at, other) in pairwise(given):
-                if first == other or at - first_at >= KEY_WINDOW * 1000:
+                if first == other or at - first_at >= _KEY_WINDOW_MS:
                     continue
-                job = self._pipeline.job(first)
-                if not (job.state in (State.CANCELLED, State.EXPIRED) and job.attempt == 0):
+                job = self._latest[first]
+                if not (job["state"] in (State.CANCELLED, State.EXPIRED) and job["attempt"] == 0):
                     self._broken("I10 agreement", first, f"key {key!r} of {task} named another job, {other}, meanwhile")
 
 

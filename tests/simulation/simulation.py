@@ -8,6 +8,7 @@ import time
 from collections import deque
 from contextlib import contextmanager
 from dataclasses import dataclass, field, fields, replace
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 from unittest.mock import patch
 
@@ -16,16 +17,20 @@ from offload.core.errors import OffloadError
 from offload.testing import Faults, Pipeline
 from tests.simulation.invariants import Violation, Watcher
 from tests.simulation.tasks import TASKS
-from tests.simulation.workload import HORIZON, Outside, Plan
+from tests.simulation.workload import Outside
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from offload.testing.trace import TraceEntry
+    from tests.simulation.plan import Plan
 
 
 _MOST_STEPS = 5_000
 """Five times what a plan takes; one that does not come to rest is known by then."""
+
+_MOST_LATE_MS = 30 * 3_600_000
+"""A message whose copies all fail is hidden for ten hours, perhaps twice. In plans that last, waits are longer."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,20 +67,26 @@ class Outcome:
         return _folded(happened)
 
 
+START = datetime(2026, 1, 1, tzinfo=UTC)
+"""One seed is one run on every day: objects of the bucket end at midnight."""
+
+
 def simulate(plan: Plan) -> Outcome:
     """Carry out a plan and judge it: until rest, then once more after the AWS console redrove every dead letter."""
-    pipeline = Pipeline(*TASKS, faults=plan.faults, seed=plan.seed)
+    pipeline = Pipeline(*TASKS, faults=plan.faults, seed=plan.seed, start=START)
     pipeline.expect_dead_letters()
     pipeline.most_steps = _MOST_STEPS
     pipeline.trace = deque()  # the judge looks at all of it
     watcher, outside = Watcher(pipeline), Outside(pipeline)
+    if not any(operation.kind in ("stall", "outage") for operation in plan.operations):
+        watcher.most_late_ms = _MOST_LATE_MS
     assert pipeline.injector is not None
     with patch.object(time, "sleep", pipeline.clock.sleep), pipeline:
         with _told(watcher):
             outside.begin(plan)
-            pipeline.advance(HORIZON)
+            pipeline.advance(plan.horizon)
             pipeline.run_until_idle()
-            pipeline.advance("1h")  # whoever looked at a dead letter and died has hidden it for a while
+            pipeline.advance(plan.pause)
             watcher.redriven()
             for task in pipeline.manifest.tasks:
                 for lane in pipeline.manifest.lanes(task):

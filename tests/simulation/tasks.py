@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
 import time
+import warnings
 from threading import Thread
 from typing import TYPE_CHECKING, Any
 
@@ -11,24 +13,31 @@ from offload import Permanent, RateLimit, Retry, RetryLater, current_job, enqueu
 from offload.testing.processes import current_process
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Sequence
 
 LARGE = 9_000
 WATCHED = "watched to the end"
 """Result of a run that looked for a cancel every 1.5 s, eight times, and saw none."""
 
 
+LOST = "a process that the job has forked does not know its job"
+"""Result of a run whose child process is nobody's."""
+
+_LATER = {"later": "45s", "day": "26h", "weeks": "20d", "quarter": "100d"}
+"""How long a run puts its next attempt off, by the step."""
+
+
 def act(name: str, steps: list[str]) -> str:  # noqa: C901, PLR0912 - one case a step
     """Do the step of this attempt; `time.sleep` is the virtual clock's."""
-    job = current_job()
+    job, name = current_job(), name.strip()
     step = steps[min(job.attempt, len(steps)) - 1]
     match step:
         case "fail":
             raise ValueError(name)
         case "permanent":
             raise Permanent(name)
-        case "later":
-            raise RetryLater(name, delay="45s")
+        case "later" | "day" | "weeks" | "quarter":
+            raise RetryLater(name, delay=_LATER[step])
         case "exit":
             raise SystemExit(3)
         case "slow":
@@ -59,8 +68,11 @@ def act(name: str, steps: list[str]) -> str:  # noqa: C901, PLR0912 - one case a
         case "spawn":
             enqueue("plain", {"name": f"{name}-child", "steps": ["ok"]}, id=f"{job.id}.child")
         case "thread":
-            payload = {"name": f"{name}-threaded", "steps": ["ok"]}
-            _in_thread(lambda: enqueue("plain", payload, id=f"{job.id}.threaded"))
+            _enqueue_in_threads(name, job.id, ("threaded",))
+        case "threads":
+            _enqueue_in_threads(name, job.id)
+        case "fork":
+            return name if _knows_its_job(job.id) else LOST
         case "frozen":
             if job.attempt == 1:
                 _freeze(overlap=name < "c")
@@ -76,10 +88,27 @@ def act(name: str, steps: list[str]) -> str:  # noqa: C901, PLR0912 - one case a
     return name
 
 
-def _in_thread(action: Callable[[], Any]) -> None:
-    thread = Thread(target=action)
-    thread.start()
-    thread.join()
+def _enqueue_in_threads(name: str, job_id: str, children: Sequence[str] = ("child", "threaded")) -> None:
+    """Enqueue each child in a thread of its own. A thread ends before the next begins, or a seed would not replay."""
+    for child in children:
+        options = {"id": f"{job_id}.{child}"}
+        thread = Thread(target=enqueue, args=("plain", {"name": f"{name}-{child}", "steps": ["ok"]}), kwargs=options)
+        thread.start()
+        thread.join()
+
+
+def _knows_its_job(job_id: str) -> bool:
+    """Fork; returns whether the child process is in the job too."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)  # the threads there are do nothing that the child needs
+        child = os.fork()
+    if child == 0:
+        code = 1
+        try:
+            code = current_job().id != job_id
+        finally:
+            os._exit(code)
+    return os.waitpid(child, 0)[1] == 0
 
 
 def _freeze(*, overlap: bool) -> None:
@@ -98,9 +127,16 @@ def plain(name: str, steps: list[str]) -> str:
     return act(name, steps)
 
 
-@task(priorities=("high", "default"), batch_size=4, on_success="note", on_failure="note", retry=Retry(max_attempts=2))
+@task(
+    priorities=("high", "default"),
+    batch_size=4,
+    on_success="note",
+    on_failure="note",
+    retry=Retry(max_attempts=2),
+    result_ttl="90d",
+)
 def urgent(name: str, steps: list[str]) -> str:
-    """One with lanes and follow-ups."""
+    """One with lanes and follow-ups, whose results are read for long."""
     return act(name, steps)
 
 
@@ -122,11 +158,17 @@ async def patient(name: str, steps: list[str]) -> str:
     return act(name, steps)
 
 
+@task(rate_limit=RateLimit("6/h", burst=1), retry=Retry(max_attempts=2), batch_size=3, max_concurrency=2)
+def hourly(name: str, steps: list[str]) -> str:
+    """One with a rate limit under which jobs wait for hours."""
+    return act(name, steps)
+
+
 @task(retry=Retry(max_attempts=5))
 def note(job: dict[str, Any]) -> str:
     """What follows other jobs; its result is what it was told."""
     return json.dumps(job)
 
 
-TASKS = (plain, urgent, limited, once, patient, note)
+TASKS = (plain, urgent, limited, once, patient, hourly, note)
 ACTING = ("plain", "urgent", "limited", "once", "patient")

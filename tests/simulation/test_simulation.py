@@ -13,8 +13,9 @@ from offload.core.jobs import claiming
 from offload.core.writes import Test
 from offload.testing import Faults
 from tests.simulation import __main__ as command
+from tests.simulation.plan import Operation, Plan
 from tests.simulation.simulation import shrink, simulate
-from tests.simulation.workload import Operation, Plan, draw
+from tests.simulation.workload import draw
 
 ROOT = Path(__file__).parents[2]
 

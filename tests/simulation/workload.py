@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import random
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING, Any
 
 from offload import IdTaken, KeyReused, OffloadError, PartlyEnqueued, Refused, Unavailable
@@ -17,6 +17,8 @@ from offload.testing import Faults
 from offload.testing.event_source import act_as
 from offload.testing.pipeline import STACK
 from offload.testing.processes import Killed, Process
+from tests.simulation.ages import SHARE, draw_ages
+from tests.simulation.plan import HORIZON, Book, Operation, Plan
 from tests.simulation.tasks import ACTING, TASKS
 
 if TYPE_CHECKING:
@@ -27,12 +29,9 @@ if TYPE_CHECKING:
 QUIET = "quiet-"
 """How the ids of jobs begin that have no record before they start."""
 
-HORIZON = 2_400
-"""Seconds in which operations begin."""
-
 _STEPS = {
     "ok": 12, "fail": 5, "permanent": 2, "later": 2, "exit": 1, "slow": 3, "long": 1, "clean": 1, "watch": 2,
-    "look": 1, "large": 2, "unwritable": 1, "spawn": 2, "thread": 1, "frozen": 1,
+    "look": 1, "large": 2, "unwritable": 1, "spawn": 2, "thread": 1, "threads": 1, "fork": 1, "frozen": 1,
 }  # fmt: skip
 _POISON = (
     "no json at all",
@@ -59,45 +58,10 @@ _FORGED: dict[str, dict[str, Any]] = {
 _KINDS = {
     "enqueue": 30, "many": 4, "keyed": 8, "bare": 8, "copies": 5, "poison": 6, "cancel": 10, "stop": 4, "console": 4,
     "redrive": 5, "retry": 5, "restart": 3, "look": 2, "same_id": 8, "again": 4, "freed": 4, "quiet": 2,
-    "misfit": 2,
+    "misfit": 2, "named": 4,
 }  # fmt: skip
-
-
-@dataclass(frozen=True, slots=True)
-class Operation:
-    """Something that somebody does `at` seconds after the start."""
-
-    at: float
-    kind: str
-    details: dict[str, Any]
-
-
-@dataclass(frozen=True, slots=True)
-class Plan:
-    """A whole simulation: the same plan always runs the same way."""
-
-    seed: int
-    faults: Faults
-    operations: tuple[Operation, ...]
-
-
-@dataclass
-class Book:
-    """What the programs outside remember.
-
-    Attributes:
-        accepted: Job ids they were given, in order.
-        keys: Job ids by task and key, with the time each was given.
-        poison: Bodies that can never run, as task and body.
-        payloads: Arguments of jobs that were enqueued with a key, by job id.
-        complaints: Job ids, and what the programs were told wrongly of them.
-    """
-
-    accepted: list[str] = field(default_factory=list)
-    keys: dict[tuple[str, str], list[tuple[int, str]]] = field(default_factory=dict)
-    poison: list[tuple[str, str]] = field(default_factory=list)
-    payloads: dict[str, dict[str, Any]] = field(default_factory=dict)
-    complaints: list[tuple[str, str]] = field(default_factory=list)
+_AGAIN = {"same": None, "other payload": KeyReused, "other key": IdTaken}
+"""How a program uses an id and a key again, and what it is to be told."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,6 +99,9 @@ def draw(seed: int) -> Plan:
     mix["interleave"] = rng.choice([0.0, 0.3, 0.8])
     crash_at = rng.randint(1, 200) if rng.random() < 0.3 else None
     faults = Faults(seed=seed, crash_at=crash_at, deaths=rng.choice([2, 4, 8]), **mix)
+    if rng.random() < SHARE:
+        operations, horizon, pause = draw_ages(rng)
+        return Plan(seed, faults, tuple(sorted(operations, key=lambda one: one.at)), horizon, pause)
     count, drawn = rng.randint(2, 14), _Mix.draw(rng)
     return Plan(seed, faults, tuple(sorted((_operation(rng, drawn) for _ in range(count)), key=lambda one: one.at)))
 
@@ -172,6 +139,10 @@ def _operation(rng: random.Random, mix: _Mix) -> Operation:  # noqa: C901, PLR09
             return Operation(at, kind, {**details, "key": f"freed-{at}"})
         case "quiet":
             return Operation(at, kind, {**work, "job_id": f"{QUIET}{at}"})
+        case "named":
+            again, after = rng.choice(list(_AGAIN)), round(rng.uniform(0, 90), 3)
+            details = {"again": again, "after": after, "many": rng.random() < 0.5, "name": f"named-{at}"}
+            return Operation(at, kind, {**work, **details})
         case "poison":
             return Operation(at, kind, {"task": task, "body": rng.choice(_POISON)})
         case "bare":
@@ -271,7 +242,21 @@ class Outside:
         return known[int(n * len(known))] if known else None
 
     def _enqueue(self, task: str, payload: dict[str, Any], options: dict[str, Any]) -> None:
-        self._accepted(self.pipeline.client.enqueue(task, payload, **options))
+        handle = self.pipeline.client.enqueue(task, payload, **options)
+        self._accepted(handle)
+        self.book.sound.add(handle.id)
+
+    def _stall(self, task: str, seconds: float) -> None:
+        """Have nothing received from a task's queues for some time, as when nothing of its function may run."""
+        for stalled in (True, False):
+            for lane in self.pipeline.manifest.lanes(task):
+                self.pipeline.mapping(task, lane).stalled = stalled
+            self.pipeline.clock.sleep(seconds if stalled else 0)
+
+    def _outage(self, service: str, seconds: float) -> None:
+        """Have a service refuse its requests for some time."""
+        assert self.pipeline.injector is not None
+        self.pipeline.injector.refuse(service, seconds)
 
     def _stop(self, task: str, payload: dict[str, Any], after: float) -> None:
         """Enqueue a job that looks whether it is asked to stop, and ask it to, which may hit it in its run."""
@@ -308,12 +293,39 @@ class Outside:
         if given not in (None, payload) and not options.get("key_may_differ"):
             self.book.complaints.append((handle.id, f"key {options['key']!r} was used with other arguments"))
 
+    def _named(self, task: str, payload: dict[str, Any], name: str, again: str, many: bool, after: float) -> None:
+        """Enqueue a job under an id and a key, and use them again later, with something else perhaps."""
+
+        def use(payload: dict[str, Any], key: str) -> Any:
+            if not many:
+                return self.pipeline.client.enqueue(task, payload, id=f"{name}-0", key=key)
+            try:
+                return self.pipeline.client.enqueue_many(task, [(payload, {"key": key})], id_prefix=name)[0]
+            except PartlyEnqueued as partly:
+                raise partly.failures[0] from None
+
+        self._accepted(use(payload, name), name)
+        self.pipeline.clock.sleep(after)
+        if again == "other key" and self.pipeline.record(f"{name}-0") is None:
+            return  # nobody can know yet that the id is in use
+        told: Any = None
+        try:
+            changed = {**payload, "name": "x"} if again == "other payload" else payload
+            handle = use(changed, f"{name}-other" if again == "other key" else name)
+            told = handle.id if handle.created else None
+        except (IdTaken, KeyReused) as error:
+            told = type(error)
+        if told is not _AGAIN[again]:
+            self.book.complaints.append((f"{name}-0", f"it was used again with {again}: {told}"))
+
     def _many(
         self, task: str, payloads: list[dict[str, Any]], options: dict[str, Any], keyed: bool, prefix: str | None
     ) -> None:
         entries: list[Any] = list(payloads)
         if keyed:
-            entries[::3] = [(each, {"key": f"k{number % 5}"}) for number, each in enumerate(entries[::3])]
+            entries[::3] = [
+                (each, {"key": f"k{number % 5}", "key_may_differ": True}) for number, each in enumerate(entries[::3])
+            ]
         try:
             handles = self.pipeline.client.enqueue_many(task, entries, id_prefix=prefix, **options)
         except PartlyEnqueued as partly:
@@ -347,7 +359,7 @@ class Outside:
 
     def _poison(self, task: str, body: str) -> None:
         self._send(task, body)
-        self.book.poison.append((task, body))
+        self.book.poison.append((task, body, self.pipeline.clock.now()))
 
     def _send(self, task: str, body: str) -> str:
         message_id: str = self.pipeline.queues.send(queue_name(STACK, task), OutgoingMessage(body))

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from offload import JobFailed, Permanent, Retry, RetryLater, State, current_job, enqueue, task
+from offload import JobFailed, Permanent, ResultTimeout, Retry, RetryLater, State, current_job, enqueue, task
 from offload.core.enqueueing.options import CheckedOptions
 from offload.core.enqueueing.request import EnqueueRequest
-from offload.testing import DeadLettered, Eager
+from offload.testing import DeadLettered, Eager, WaitsForEver
 
 
 @task(retry=Retry(max_attempts=3))
@@ -127,3 +127,15 @@ def test_a_job_that_is_rate_limited_takes_its_turn():
         began = eager.clock.now()
         assert [slow.delay().result(0) for _ in range(3)] == [1, 1, 1]
         assert eager.clock.now() - began >= 115_000
+
+
+def test_a_job_that_waits_for_itself_is_told():
+    @task(retry=Retry(max_attempts=1))
+    def endless() -> None:
+        handle = eager.client.handle(current_job().id)
+        with pytest.raises(ResultTimeout, match=r"is RUNNING after 10m; with `eager` .* it waits for itself"):
+            handle.result(timeout="10m")
+        handle.result()
+
+    with Eager(endless) as eager, pytest.raises(WaitsForEver, match=r"is RUNNING, and with `eager`"):
+        endless.delay()

@@ -304,3 +304,15 @@ def test_a_queue_with_too_many_messages_in_flight_stands_still():
         assert len(pipeline.runs) <= 5
         pipeline.run_until_idle()
         assert [job.result() for job in jobs] == [2] * 5
+
+
+@pytest.mark.parametrize("timeout", [5, "5s", "365d"])
+def test_a_test_that_waits_with_a_timeout_is_told_too_and_at_once(timeout):
+    with Pipeline(flaky) as pipeline:
+        job = flaky.delay()
+        looks = len(pipeline.store.called("get"))
+        with pytest.raises(ResultTimeout, match=r"is PENDING after \S+; .* call pipeline\.run_until_idle\(\)"):
+            job.result(timeout=timeout)
+        with pytest.raises(ResultTimeout, match=r"call pipeline\.run_until_idle\(\)"):
+            asyncio.run(job.aresult(timeout=timeout))
+        assert len(pipeline.store.called("get")) - looks == 4, "no look while nothing runs"

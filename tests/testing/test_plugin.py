@@ -94,3 +94,94 @@ def test_looked_at(eager):
     assert "1 failed, 2 passed" in said, said
     assert "greet: job" in said
     assert "Permanent: nobody is there" in said
+
+
+ASYNC_TESTS = """
+import pytest
+from functions.greet.handler import greet
+from offload import Client, Permanent, task
+from offload.testing import WaitsForEver
+
+client = Client.from_stack()
+{mark}
+
+@task
+async def waits(seconds: float) -> str:
+    import asyncio
+    await asyncio.sleep(seconds)
+    return "waited"
+
+{first}
+async def test_eager(eager):
+    assert await (await greet.adelay("Ada")).aresult(timeout="5s") == "Hello Ada"
+    assert greet.delay("Bob").result() == "Hello Bob"
+    assert await (await client.aenqueue("greet", {{"name": "Eve"}})).aresult() == "Hello Eve"
+    with pytest.raises(Permanent):
+        await greet.adelay("nobody")
+
+async def test_pipeline(pipeline):
+    pipeline.deploy(waits)
+    jobs = [*await greet.adelay_many(["Ada", "Bob"]), await waits.adelay(30)]
+    with pytest.raises(WaitsForEver):
+        await jobs[0].aresult()
+    pipeline.run_until_idle()
+    assert [await job.aresult() for job in jobs] == ["Hello Ada", "Hello Bob", "waited"]
+
+async def test_a_dead_letter_fails_it(pipeline):
+    await greet.adelay("nobody")
+    pipeline.run_until_idle()
+"""
+OWN_PLUGIN = """
+import asyncio, inspect, pytest
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_pyfunc_call(pyfuncitem):
+    if inspect.iscoroutinefunction(pyfuncitem.obj):
+        names = pyfuncitem._fixtureinfo.argnames
+        asyncio.run(pyfuncitem.obj(**{name: pyfuncitem.funcargs[name] for name in names}))
+        return True
+"""
+BACKEND = '@pytest.fixture\ndef anyio_backend():\n    return "asyncio"\n'
+
+
+@pytest.mark.parametrize(
+    ("plugin", "mark", "first"),
+    [
+        (None, "", ""),
+        ("pytest_asyncio", "pytestmark = pytest.mark.asyncio", ""),
+        ("anyio", "pytestmark = pytest.mark.anyio", BACKEND),
+    ],
+)
+def test_asynchronous_tests_use_both_fixtures_whichever_plugin_runs_them(run_tests, tmp_path, plugin, mark, first):
+    if plugin is None:
+        (tmp_path / "conftest.py").write_text(OWN_PLUGIN)
+    else:
+        pytest.importorskip(plugin)
+    said = run_tests(ASYNC_TESTS.format(mark=mark, first=first))
+    assert "1 failed, 2 passed" in said, said
+    assert "greet: job" in said
+
+
+def test_the_clock_begins_at_the_present_or_where_a_fixture_says(run_tests):
+    said = run_tests("""
+from datetime import UTC, datetime, timedelta
+import pytest
+from functions.greet.handler import greet
+from offload import State
+
+@pytest.mark.parametrize("fixture", ["eager", "pipeline"])
+def test_an_eta(fixture, request):
+    deployed = request.getfixturevalue(fixture)
+    job = greet.options(eta=datetime.now(UTC) + timedelta(hours=1)).delay("Ada")
+    deployed.advance("1h")
+    assert job.status() is State.SUCCEEDED
+
+class TestOfAnotherTime:
+    @pytest.fixture
+    def offload_start(self):
+        return datetime(2031, 5, 5, tzinfo=UTC)
+
+    def test_begins_there(self, pipeline):
+        assert pipeline.clock.utc_now() == datetime(2031, 5, 5, tzinfo=UTC)
+""")
+    assert "3 passed" in said, said

@@ -211,7 +211,9 @@ def a_handle_knows_the_result() -> None:
     anything: JobHandle[object] = job
     print(anything)
 
-    job.result(timeout="30s")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+    assert_type(job.result(timeout="30s"), Receipt)
+    assert_type(job.wait(timeout=timedelta(seconds=30)), Job)
+    job.result(timeout=[30])  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
     job.results()  # type: ignore[attr-defined]  # pyright: ignore[reportAttributeAccessIssue, reportUnknownMemberType]
     wrong_result: int = job.result()  # type: ignore[assignment]  # pyright: ignore[reportAssignmentType]
     print(wrong_result)

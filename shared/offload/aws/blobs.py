@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from offload.aws import sdk
-from offload.aws.calls import MOST_BYTES
+from offload.aws.calls import MOST_BYTES, Rejected
 from offload.core.errors import Refused
 from offload.core.ports import LARGEST_BLOB
 
@@ -58,5 +58,11 @@ class S3Blobs:
         # Any producer may have written the reference, so its type is not certain.
         if not (isinstance(bucket, str) and isinstance(key, str) and bucket and key):
             raise Refused("a reference must name bucket and key")
-        body: bytes = self._call("GetObject", {"Bucket": bucket, "Key": key, MOST_BYTES: most_bytes})["Body"]
+        try:
+            body: bytes = self._call("GetObject", {"Bucket": bucket, "Key": key, MOST_BYTES: most_bytes})["Body"]
+        except Rejected as rejected:
+            if rejected.code != "AccessDenied":
+                raise
+            # S3 says so of an object that is not there, to whoever may not list the bucket: waiting might never end.
+            raise Refused(f"{rejected} (or the object is not there)") from rejected
         return body

@@ -10,6 +10,7 @@ from __future__ import annotations
 import io
 import re
 from contextlib import contextmanager
+from functools import wraps
 from typing import TYPE_CHECKING, Any, NamedTuple
 from urllib.parse import parse_qsl, unquote, urlsplit
 
@@ -32,6 +33,10 @@ class RestRequest(NamedTuple):
     body: bytes
 
 
+_MARK = "intercepts_for_offload"
+_answers: list[Callable[[RestRequest], tuple[int, Mapping[str, str], bytes]]] = []
+
+
 class _Raw(io.BytesIO):
     """A body as botocore reads it from urllib3."""
 
@@ -42,30 +47,39 @@ class _Raw(io.BytesIO):
 
 @contextmanager
 def s3_answered(answer: Callable[[RestRequest], tuple[int, Mapping[str, str], bytes]]) -> Iterator[None]:
-    """Have boto3's requests to S3 answered by a function in the block.
+    """Have boto3's requests to S3 answered by a function in the block; of blocks that overlap, by that of the last one.
 
     Args:
         answer: Is given a request; returns status, headers and body.
     """
-    from botocore.awsrequest import AWSResponse, HeadersDict
     from botocore.httpsession import URLLib3Session
 
-    send = URLLib3Session.send
-
-    def intercept(session: Any, request: Any) -> Any:
-        found = _read(request)
-        if found is None:
-            return send(session, request)
-        status, headers, body = answer(found)
-        headers_of_any_case: Any = HeadersDict(headers)
-        return AWSResponse(request.url, status, headers_of_any_case, _Raw(body))
-
     where: Any = URLLib3Session
-    where.send = intercept
+    if not _answers and not hasattr(where.send, _MARK):
+        where.send = _intercepting(where.send)
+    _answers.append(answer)
     try:
         yield
     finally:
-        where.send = send
+        _answers.remove(answer)
+        if not _answers and hasattr(where.send, _MARK):  # else somebody has wrapped it, and goes on without answers
+            where.send = where.send.__wrapped__
+
+
+def _intercepting(send: Callable[[Any, Any], Any]) -> Callable[[Any, Any], Any]:
+    from botocore.awsrequest import AWSResponse, HeadersDict
+
+    @wraps(send)
+    def intercept(session: Any, request: Any) -> Any:
+        found = _read(request) if _answers else None
+        if found is None:
+            return send(session, request)
+        status, headers, body = _answers[-1](found)
+        headers_of_any_case: Any = HeadersDict(headers)
+        return AWSResponse(request.url, status, headers_of_any_case, _Raw(body))
+
+    setattr(intercept, _MARK, True)
+    return intercept
 
 
 def _read(request: Any) -> RestRequest | None:

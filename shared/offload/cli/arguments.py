@@ -37,6 +37,8 @@ def _takes(node: Any, definitions: Mapping[str, Any]) -> str:
         name = node["$ref"].removeprefix(_DEFINITIONS)
         definition = definitions.get(name, {})
         return _takes(definition, {}) if "enum" in definition else f"{name} ({_kind(definition)})"
+    if "title" in node:
+        return f"{node['title']} ({_kind(node)})"
     if "const" in node or "enum" in node:
         return " or ".join(json.dumps(value, ensure_ascii=False) for value in node.get("enum", [node.get("const")]))
     choices = node.get("anyOf") or node.get("oneOf")

@@ -9,6 +9,7 @@ from typing import Any
 
 import click
 
+from offload.cli.durations import duration
 from offload.cli.jobs import wait_and_print
 from offload.cli.lines import Lines, enqueue_lines
 from offload.cli.output import json_option, print_fields, say
@@ -41,7 +42,7 @@ _ONE_JOB = ("payload", "id", "key", "wait", "timeout")
 @click.option("--expires", help="Time after which the job must not start any more; it then ends EXPIRED.")
 @click.option("--track", type=click.Choice(TRACKS), help="Write the job's record now, or when it starts.")
 @click.option("--wait", is_flag=True, help="Wait until the job has ended; the exit code is 1 unless it succeeded.")
-@click.option("--timeout", type=click.FloatRange(min=0), help="With --wait: seconds to wait.")
+@click.option("--timeout", type=duration, help="With --wait: how long, such as 90s.")
 @json_option
 @click.pass_obj
 def enqueue(stack: Any, /, task: str, lines: str | None, as_json: bool, **given: Any) -> None:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from offload.cli.durations import duration
 from offload.cli.output import json_option, print_fields, print_rows, progress_line, say
 from offload.core.errors import ResultTimeout, UnknownJob
 from offload.core.jobs.manual_retry import LOOK_FOR_SECONDS
@@ -66,7 +67,7 @@ def list_(stack: Any, task: str | None, state: str | None, limit: int, as_json: 
 
 @jobs.command()
 @click.argument("job_id")
-@click.option("--timeout", type=click.FloatRange(min=0), help="Seconds to wait; without it, as long as it takes.")
+@click.option("--timeout", type=duration, help="How long to wait, such as 90s; without it, as long as it takes.")
 @json_option
 @click.pass_obj
 def wait(stack: Any, job_id: str, timeout: float | None, as_json: bool) -> None:
@@ -91,10 +92,10 @@ def cancel(stack: Any, job_id: str, as_json: bool) -> None:
 @click.argument("job_id")
 @click.option(
     "--timeout",
-    type=click.FloatRange(min=0),
+    type=duration,
     default=LOOK_FOR_SECONDS,
     show_default=True,
-    help="Seconds to look for a failed job's message in the dead-letter queue, where it may arrive late.",
+    help="How long to look for a failed job's message in the dead-letter queue, where it may arrive late.",
 )
 @json_option
 @click.pass_obj

@@ -4,20 +4,26 @@ from __future__ import annotations
 
 import json
 import sys
-from contextlib import contextmanager
+from array import array
+from bisect import bisect_right
+from codecs import BOM_UTF8
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any
 
-from offload.cli.output import print_fields, say
-from offload.core.enqueueing.bulk import BulkRequest, IdPrefix, PartlyEnqueued, WrongCalls
-from offload.core.errors import PayloadError
+from offload.cli.output import BROKEN_PIPE, drop_output, print_fields, say
+from offload.core.enqueueing.bulk import BulkRequest, IdPrefix, PartlyEnqueued, WrongCalls, counted
+from offload.core.errors import PayloadError, Refused, Unavailable
 from offload.core.ids import system_random
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
 
     from offload.client import Client
+    from offload.core.enqueueing.bulk import JobHandles
+    from offload.core.enqueueing.handle import JobHandle
     from offload.core.enqueueing.request import EnqueueRequest
     from offload.core.errors import OffloadError
 
@@ -40,7 +46,7 @@ class Lines:
     options: dict[str, Any]
     own: bool
 
-    def request(self, client: Client, line: str) -> EnqueueRequest:
+    def request(self, client: Client, line: bytes) -> EnqueueRequest:
         """Return the request of a line.
 
         Raises:
@@ -48,9 +54,14 @@ class Lines:
             DefinitionError: An option is wrong.
         """
         try:
-            payload = json.loads(line)
+            payload = json.loads(line.decode().rstrip("\r\n"))
+        except UnicodeDecodeError as error:
+            msg = f"not UTF-8: {error.reason} at byte {error.start + 1}; save the file as UTF-8"
+            raise PayloadError(msg) from error
+        except json.JSONDecodeError as error:
+            raise PayloadError(f"not JSON: {error.msg}, at character {error.colno}") from error
         except (ValueError, RecursionError) as error:
-            raise PayloadError(f"not JSON: {error}" if line.strip() else "the line is empty") from error
+            raise PayloadError(f"not JSON: {error}") from error
         if not isinstance(payload, dict):
             raise PayloadError("not a JSON object with the task's arguments by name")
         if not self.own:
@@ -64,61 +75,148 @@ class Lines:
         return client.request(self.task, payload, **{**shared, **own})
 
     @contextmanager
-    def opened(self) -> Iterator[IO[str]]:
+    def opened(self) -> Iterator[Iterable[bytes]]:
         """Open the file."""
         if self.source == "-":
-            yield sys.stdin
+            yield sys.stdin.buffer
             return
         try:
-            file = Path(self.source).open(encoding="utf-8")  # noqa: SIM115 - what else is raised is not of the opening
+            file = Path(self.source).open("rb")  # noqa: SIM115 - what else is raised is not of the opening
         except OSError as error:
             raise PayloadError(f"--from {self.source}: {error.strerror}") from error
         with file:
             yield file
 
 
+class _Numbers:
+    """Which line each call stands in: blank lines are counted and make no call."""
+
+    def __init__(self) -> None:
+        # Where calls follow blank lines: the first such call, and the number of its line.
+        self._calls, self._lines = array("Q"), array("Q")
+
+    def filled(self, file: Iterable[bytes]) -> Iterator[bytes]:
+        """Yield the lines that are not blank, without a byte order mark."""
+        index = 0
+        for number, line in enumerate(file, 1):
+            text = line.removeprefix(BOM_UTF8) if number == 1 else line
+            if not text.strip():
+                continue
+            if number != self.line(index):
+                self._calls.append(index)
+                self._lines.append(number)
+            yield text
+            index += 1
+
+    def line(self, index: int) -> int:
+        """Return the number of a call's line, counted from 1 as editors do."""
+        place = bisect_right(self._calls, index) - 1
+        return index + 1 if place < 0 else self._lines[place] + index - self._calls[place]
+
+    def told(self, errors: dict[int, OffloadError]) -> list[str]:
+        """Return errors with their lines."""
+        return [f"line {self.line(index)}: {error}" for index, error in errors.items()]
+
+
 def enqueue_lines(client: Client, lines: Lines, id_prefix: str | None, *, as_json: bool) -> None:
     """Enqueue a job for each line, and print the ids or, as JSON, the sums.
 
+    The id prefix is printed before the first job is sent. Whatever ends the command from then on, the way to go on is
+    printed too.
+
     Raises:
-        PayloadError: Some lines are wrong; names each. Nothing was sent.
-        PartlyEnqueued: Some jobs are not known to be enqueued; their lines and the way on are printed.
+        PayloadError: Some lines are wrong; names each. Nothing was sent. Or the ids or keys of some lines belong to
+            other jobs; their lines are printed, and the others are enqueued.
+        Unavailable: Some jobs are not known to be enqueued; their lines are printed.
     """
-    prefix = str(IdPrefix.draw(system_random()) if id_prefix is None else IdPrefix.read(id_prefix))
-    say(f"id prefix: {prefix}", error=True)
+    way = _WayOn(str(IdPrefix.draw(system_random()) if id_prefix is None else IdPrefix.read(id_prefix)))
+    numbers = _Numbers()
     try:
-        with lines.opened() as file, _progress_bar() as report:
-            bulk = BulkRequest(lines.task, file, lambda line: lines.request(client, line), prefix, report)
+        with lines.opened() as file, _progress_bar() as bar:
+            bulk = BulkRequest(
+                lines.task,
+                numbers.filled(file),
+                lambda line: lines.request(client, line),
+                way.prefix,
+                partial(way.report, bar),
+            )
             jobs = client.send_many(bulk)
-    except UnicodeDecodeError as error:
-        raise PayloadError(f"--from {lines.source}: not UTF-8: {error.reason}") from error
+        way.done = len(jobs)
+        _print(lines.task, way.prefix, jobs, as_json=as_json)
     except WrongCalls as wrong:
         more = f"\n  and {wrong.count - len(wrong.errors)} more" if wrong.count > len(wrong.errors) else ""
-        named = "".join(f"\n  {text}" for text in _by_line(wrong.errors))
-        raise PayloadError(f"{wrong.count} lines are wrong, so nothing was enqueued:{named}{more}") from None
-    except (PartlyEnqueued, KeyboardInterrupt) as stopped:
-        if isinstance(stopped, PartlyEnqueued):
-            say("\n".join(_by_line(stopped.failures)), error=True)
-            if as_json:
-                _print_sum(lines.task, prefix, len(stopped.handles), stopped.failed, stopped.failures)
-        say(f"enqueue what is missing with the same command and --id-prefix {prefix}", error=True)
+        named = "".join(f"\n  {text}" for text in numbers.told(wrong.errors))
+        are = "is" if wrong.count == 1 else "are"
+        msg = f"{counted(wrong.count, 'line')} {are} wrong, so nothing was enqueued:{named}{more}"
+        raise PayloadError(msg) from None
+    except PartlyEnqueued as partly:
+        say("\n".join(numbers.told(partly.failures)), error=True)
+        if as_json:
+            failures = [(numbers.line(index), error) for index, error in partly.failures.items()]
+            _print_sum(lines.task, way.prefix, len(partly.handles), partly.failed, failures)
+        way.show()
+        # The error of the library counts calls, and here lines are counted.
+        of_service = any(isinstance(error, Unavailable | Refused) for error in partly.failures.values())
+        raise (Unavailable if of_service else PayloadError)(partly.summary) from partly
+    except BrokenPipeError:
+        way.show()
+        drop_output()
+        sys.exit(BROKEN_PIPE if way.done is None else 0)
+    except BaseException:
+        way.show()
         raise
+
+
+class _WayOn:
+    """How to go on when the command is stopped.
+
+    Attributes:
+        prefix: The id prefix.
+        done: How many jobs are enqueued, once all are.
+    """
+
+    def __init__(self, prefix: str) -> None:
+        self.prefix = prefix
+        self.done: int | None = None
+        self._begun = False
+
+    def report(self, bar: Callable[[int, int], None] | None, done: int, total: int) -> None:
+        """Take a report of the progress; the first one comes before anything is sent."""
+        if total and not self._begun:
+            say(f"id prefix: {self.prefix}", error=True)
+            self._begun = True
+        if bar is not None:
+            bar(done, total)
+
+    def show(self) -> None:
+        """Say what is enqueued, and how to go on, if anybody still reads it."""
+        with suppress(BrokenPipeError):
+            self._show()
+
+    def _show(self) -> None:
+        again = f"the same command and --id-prefix {self.prefix}"
+        if self.done is not None:
+            are = "is" if self.done == 1 else "are"
+            say(f"{counted(self.done, 'job')} {are} enqueued; print the ids with {again}", error=True)
+        elif self._begun:
+            say(f"enqueue what is missing with {again}", error=True)
+        else:
+            say("nothing was enqueued", error=True)
+
+
+def _print(task: str, prefix: str, jobs: JobHandles[JobHandle[Any]], *, as_json: bool) -> None:
     if as_json:
-        _print_sum(lines.task, prefix, len(jobs), 0, {})
+        _print_sum(task, prefix, len(jobs), 0, [])
     elif sys.stdout.isatty():
-        say(f"{len(jobs)} jobs are enqueued")
+        say(f"{counted(len(jobs), 'job')} {'is' if len(jobs) == 1 else 'are'} enqueued")
     else:
         for job in jobs:
             say(job.id)
+    sys.stdout.flush()  # a reader that has gone is met here, not when Python ends
 
 
-def _by_line(errors: dict[int, OffloadError]) -> list[str]:
-    """Return errors with their lines, which are counted from 1."""
-    return [f"line {index + 1}: {error}" for index, error in errors.items()]
-
-
-def _print_sum(task: str, prefix: str, total: int, failed: int, failures: dict[int, OffloadError]) -> None:
-    named = [{"line": index + 1, "error": str(error)} for index, error in failures.items()]
+def _print_sum(task: str, prefix: str, total: int, failed: int, failures: list[tuple[int, OffloadError]]) -> None:
+    named = [{"line": line, "error": str(error)} for line, error in failures]
     fields = {"task": task, "id_prefix": prefix, "jobs": total, "enqueued": total - failed, "failed": failed}
     print_fields({**fields, "failures": named}, as_json=True)
 

@@ -8,6 +8,7 @@ character that is not printable is written as its escape sequence, which in JSON
 from __future__ import annotations
 
 import json
+import os
 import sys
 import unicodedata
 from typing import TYPE_CHECKING, Any
@@ -30,6 +31,20 @@ def printable(line: str) -> str:
     return "".join(
         char if _is_printable(char) else char.encode("unicode_escape", "backslashreplace").decode() for char in line
     )
+
+
+BROKEN_PIPE = 141
+"""Exit code of a command whose output was closed before its work was done; shells say so of SIGPIPE."""
+
+
+def drop_output() -> None:
+    """Print nothing more: the reader of the pipe has ended, as `head` does, and Python would print an error at exit."""
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    for stream in (sys.stdout, sys.stderr):
+        try:
+            stream.flush()
+        except BrokenPipeError:
+            os.dup2(nowhere, stream.fileno())
 
 
 def print_json(value: Any) -> None:

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
     from offload.client.sender import Parcel, Sender
     from offload.core.enqueueing.request import EnqueueRequest
+    from offload.core.records import JobRecord
     from offload.core.writes import Write
 
 _log = logging.getLogger(__name__)
@@ -30,6 +31,7 @@ class BulkJob:
         request: The request.
         parcel: The job, ready to be sent.
         outcome: What became of it, or is to become of it once it is recorded.
+        known: The record that there is under its id.
         sent: Its message was sent just now.
     """
 
@@ -37,6 +39,7 @@ class BulkJob:
     request: EnqueueRequest
     parcel: Parcel
     outcome: Sent | OffloadError
+    known: JobRecord | None = None
     sent: bool = False
 
     @property
@@ -51,19 +54,15 @@ class Batch:
 
     jobs: list[BulkJob] = field(default_factory=list)
     size: int = 0
-    keys: set[str] = field(default_factory=set)
 
     def takes(self, job: BulkJob) -> bool:
-        """Whether a job fits in. Jobs of one key stay apart: the second is told what became of the first."""
-        fits = len(self.jobs) < MOST_ENTRIES and self.size + job.parcel.size <= LARGEST_MESSAGE
-        return fits and job.key not in self.keys
+        """Whether a job fits in."""
+        return len(self.jobs) < MOST_ENTRIES and self.size + job.parcel.size <= LARGEST_MESSAGE
 
     def add(self, job: BulkJob) -> None:
         """Add a job."""
         self.jobs.append(job)
         self.size += job.parcel.size
-        if job.key is not None:
-            self.keys.add(job.key)
 
 
 def send_alone(sender: Sender, job: BulkJob) -> list[BulkJob]:
@@ -101,7 +100,8 @@ def _to_send(sender: Sender, jobs: list[BulkJob]) -> list[BulkJob]:
     if not keyed:
         return jobs
     found = [job for job in jobs if job.key is None]
-    for job, named in zip(keyed, sender.jobs_of_keys([job.parcel for job in keyed]), strict=True):
+    named_jobs = sender.jobs_of_keys([job.parcel for job in keyed], [job.known for job in keyed])
+    for job, named in zip(keyed, named_jobs, strict=True):
         if isinstance(named, OffloadError):
             job.outcome = named
             continue

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from offload.client import stand_ins
 from offload.client.connection import Connection, Connector, connect_to
 from offload.client.named_tasks import NamedTasks
 from offload.client.poller import Poller
@@ -15,7 +17,8 @@ from offload.core.clock import Clock, SystemClock
 from offload.core.enqueueing.bulk import BulkRequest, in_own_thread
 from offload.core.enqueueing.handle import JobHandle
 from offload.core.enqueueing.options import CheckedOptions, EnqueueOptions
-from offload.core.errors import Unavailable, UnknownJob
+from offload.core.errors import Refused, Unavailable, unknown_job
+from offload.core.flow.line import leave_line
 from offload.core.hooks import call_hooks
 from offload.core.ids import check_record_id, system_random
 from offload.core.jobs.accepting import check_owner
@@ -33,6 +36,7 @@ if TYPE_CHECKING:
     from typing import Unpack
 
     from offload.client.sender import Sent
+    from offload.core.durations import Duration
     from offload.core.enqueueing.bulk import JobHandles
     from offload.core.enqueueing.request import EnqueueRequest
     from offload.core.ports import Blobs, JobStore, Queues, Timers
@@ -84,8 +88,9 @@ class Client:
     def from_stack(cls, stack: str | None = None) -> Client:
         """Return a client of a deployed stack, with the user's ordinary AWS configuration.
 
-        Nothing is asked of AWS, and no SDK is loaded, before the client is used: an app can make its client at module
-        level. The first use reads the stack's manifest and may raise what is listed here; the next use tries again.
+        Nothing is asked of AWS, and no SDK is loaded, before the client is used, so it can stand at module level. The
+        first use reads the stack's manifest and may raise what is listed here; the next use tries again. Within the
+        fixtures `eager` and `pipeline`, the client speaks to the stack of the test.
 
         Args:
             stack: The stack's name; None takes `OFFLOAD_STACK`, else `offload`.
@@ -97,6 +102,7 @@ class Client:
         name = stack or os.environ.get("OFFLOAD_STACK", DEFAULT_STACK)
         client = cls.__new__(cls)
         client._begin(lambda known: connect_to(name, known), SystemClock(), system_random())  # noqa: SLF001 - its own
+        stand_ins.note(client)
         return client
 
     @property
@@ -134,6 +140,8 @@ class Client:
     def enqueue(self, task: str, payload: dict[str, Any], **options: Unpack[EnqueueOptions]) -> JobHandle[Any]:
         """Enqueue a job by the task's name, without importing it.
 
+        The handle's `result()` returns plain JSON values, since only the task has its annotations.
+
         Args:
             task: The task's name.
             payload: Arguments by name, as `.delay` takes them or as JSON values; see `request`.
@@ -157,9 +165,8 @@ class Client:
     def request(self, task: str, payload: dict[str, Any], **options: Unpack[EnqueueOptions]) -> EnqueueRequest:
         """Check a job that is to be enqueued by its task's name, as `.delay` checks one; nothing is sent.
 
-        The arguments are checked and written by the schema in the stack's manifest; see
-        `core/enqueueing/payload_schema.py`. A validator of the task's own runs in the worker. What the manifest refuses
-        is asked of a newer one, if there is any: the task may have been deployed meanwhile.
+        The arguments are checked and written by the schema in the stack's manifest. A validator of the task's own runs
+        in the worker. What the manifest refuses is asked of a newer one, if there is any.
 
         Raises:
             UnknownTask: Not deployed in this stack.
@@ -244,8 +251,7 @@ class Client:
 
         Args:
             job_id: Its id.
-            task: The task it was accepted for, where that is known: then no record means that it is not written yet
-                (a message goes before its record, and suffices), and the job is PENDING.
+            task: The task it was accepted for, where that is known: then no record means PENDING, not yet written.
 
         Raises:
             UnknownJob: There is none.
@@ -263,9 +269,9 @@ class Client:
     def _read(self, record: JobRecord | None, job_id: str, task: str | None) -> Job:
         if record is None and task is not None:
             return Job(job_id, task, State.PENDING)
-        if record is None or "state" not in record:
-            raise UnknownJob(f"no job {job_id!r} in stack {self.manifest.stack!r}: check the id; records live 35 days")
-        return Job.read(record).of_task(task)
+        if record is not None and "state" in record:
+            return Job.read(record).of_task(task)
+        raise unknown_job(job_id, self.manifest.stack)
 
     def handle(self, job_id: str) -> JobHandle[Any]:
         """Return a handle of a job by its id; its task is read from the record.
@@ -279,12 +285,12 @@ class Client:
         """`handle` for `async` code."""
         return await self.off_loop(lambda: self.handle(job_id))
 
-    def wait(self, job_id: str, timeout: float | None = None, task: str | None = None) -> Job:
+    def wait(self, job_id: str, timeout: Duration | None = None, task: str | None = None) -> Job:
         """Wait until a job has ended, looking more and more rarely (0.1 s up to every 2 s).
 
         Args:
             job_id: Its id.
-            timeout: Seconds; None waits as long as it takes.
+            timeout: A duration, such as `30` (seconds) or `"30s"`; None waits as long as it takes.
             task: As in `job`.
 
         Raises:
@@ -299,7 +305,7 @@ class Client:
             pause, wait = wait.after_look(job, self.clock.now())
             self.clock.sleep(pause)
 
-    async def await_(self, job_id: str, timeout: float | None = None, task: str | None = None) -> Job:  # noqa: ASYNC109 - the job's wait, not a scope's
+    async def await_(self, job_id: str, timeout: Duration | None = None, task: str | None = None) -> Job:  # noqa: ASYNC109 - the job's wait, not a scope's
         """`wait` for `async` code: many waits share one thread and its requests, of up to a hundred jobs each."""
         if not isinstance(self.clock, SystemClock):
             return await self.off_loop(lambda: self.wait(job_id, timeout, task))  # it is the wait that moves the clock
@@ -324,7 +330,7 @@ class Client:
             return self.blobs.get(place).decode()
         return job.result if job.result is not None else "null"
 
-    def retry(self, job_id: str, timeout: float = LOOK_FOR_SECONDS, task: str | None = None) -> Job:
+    def retry(self, job_id: str, timeout: Duration = LOOK_FOR_SECONDS, task: str | None = None) -> Job:
         """Run a job again by hand: one that failed, or one that waits for its next attempt.
 
         A failed job's dead letter is sent again: fresh attempts, history kept. That takes a read; for each look
@@ -332,13 +338,13 @@ class Client:
         and a change of visibility for each message put back; then a send, a write and a delete. A message that just
         failed is still on its way there, so the look is repeated, with a read each time.
 
-        A job that waits for its next attempt starts it now if its wait was longer than 15 minutes: a read and a write,
-        and four requests to find the message of its timer, to send it and to delete the timer. A shorter wait cannot be
-        cut: the attempt starts at its end, at `next_at` of the record that is returned.
+        A job that waits for its next attempt starts it now if its wait was longer than 15 minutes: a read, a write, and
+        four requests for the message of its timer. A shorter wait cannot be cut: the attempt starts at its end, at
+        `next_at` of the record that is returned.
 
         Args:
             job_id: Its id.
-            timeout: Seconds to look for a failed job's message.
+            timeout: How long to look for a failed job's message.
             task: As in `job`.
 
         Returns:
@@ -353,7 +359,7 @@ class Client:
         manual = ManualRetry(known.manifest, known.store, known.queues, known.timers, self.clock, self.job)
         return manual.retry(job_id, timeout, task)
 
-    async def aretry(self, job_id: str, timeout: float = LOOK_FOR_SECONDS, task: str | None = None) -> Job:  # noqa: ASYNC109 - how long to look, not a scope's
+    async def aretry(self, job_id: str, timeout: Duration = LOOK_FOR_SECONDS, task: str | None = None) -> Job:  # noqa: ASYNC109 - how long to look, not a scope's
         """`retry` for `async` code."""
         return await self.off_loop(lambda: self.retry(job_id, timeout, task))
 
@@ -374,7 +380,7 @@ class Client:
         for _ in range(MOST_CONFLICTS):
             now = self.clock.now()
             try:
-                return Job.read(self.store.apply(cancel_waiting(job_id, now, task)))
+                return self._cancelled(self.store.apply(cancel_waiting(job_id, now, task)))
             except Conflict as conflict:
                 record: JobRecord | None = conflict.item
             if record is not None and "state" in record:
@@ -382,7 +388,7 @@ class Client:
             if record is None and task is not None:
                 write = cancel_unrecorded(task, job_id, now)
             elif record is None or "state" not in record:
-                raise UnknownJob(f"no job {job_id!r} in stack {self.manifest.stack!r}")
+                raise unknown_job(job_id, self.manifest.stack)
             elif (request := request_cancel(record, now)) is None:
                 return Job.read(record)
             else:
@@ -392,6 +398,14 @@ class Client:
             except Conflict:
                 continue  # it changed state meanwhile; look again
         raise Unavailable(f"job {job_id} keeps changing; try again")
+
+    def _cancelled(self, record: JobRecord) -> Job:
+        """Count a job that was cancelled out of the line of its rate limit. Those behind it move up."""
+        left = leave_line(record)
+        if left is not None:
+            with suppress(Conflict, Unavailable, Refused):  # the job is cancelled; the line finds out later
+                self.store.apply(left)
+        return Job.read(record)
 
     async def acancel(self, job_id: str, task: str | None = None) -> Job:
         """`cancel` for `async` code."""

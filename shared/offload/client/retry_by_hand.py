@@ -13,6 +13,7 @@ from offload.core.ids import check_record_id, is_apart
 from offload.core.jobs.accepting import check_owner
 from offload.core.jobs.job import Job
 from offload.core.jobs.manual_retry import check_retryable, make_due, restart_failed
+from offload.core.jobs.polling import timeout_seconds
 from offload.core.jobs.state import State
 from offload.core.manifest import DEFAULT_LANE, dead_letter_name, queue_name
 from offload.core.messages.copying import resent_body
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from offload.core.clock import Clock
+    from offload.core.durations import Duration
     from offload.core.manifest import Manifest
     from offload.core.ports import JobStore, Queues, ReceivedMessage, Timers
     from offload.core.records import JobRecord
@@ -59,10 +61,11 @@ class ManualRetry:
     clock: Clock
     read: Callable[[str, str | None], Job]
 
-    def retry(self, job_id: str, timeout: float, task: str | None) -> Job:
+    def retry(self, job_id: str, timeout: Duration, task: str | None) -> Job:
         """Run a job again; see `Client.retry`."""
         check_record_id(job_id)
-        deadline = self.clock.now() + timeout * 1000
+        looks_for = timeout_seconds(timeout)
+        deadline = self.clock.now() + looks_for * 1000
         conflicts = 0
         while conflicts < MOST_CONFLICTS:
             record = self.store.get(job_id)
@@ -86,9 +89,9 @@ class ManualRetry:
                 if self.clock.now() >= deadline:
                     raise NoDeadLetter(
                         f"job {job_id} is FAILED, but its message is not in the dead-letter queue of "
-                        f"{record['task']!r} (looked for {timeout:g} s): it was purged, has expired after 14 days, is "
-                        "still on its way there, or somebody is looking at it; try again in a few minutes, or enqueue "
-                        "the job anew"
+                        f"{record['task']!r} (looked for {looks_for:g} s): it was purged, has expired after 14 days, "
+                        "is still on its way there, or somebody is looking at it; try again in a few minutes, or "
+                        "enqueue the job anew"
                     )
                 continue
             conflicts += 1

@@ -17,7 +17,7 @@ from offload.core.durations import seconds
 from offload.core.errors import OffloadError, PayloadError, Refused, Unavailable
 from offload.core.ids import new_id
 from offload.core.jobs.accepting import accept, check_owner, was_accepted_before
-from offload.core.jobs.idempotency_keys import KEY_WINDOW, KeyUse, confirm_key, digest_of, reserve_key
+from offload.core.jobs.idempotency_keys import KEY_WINDOW, KeyUse, confirm_key, reserve_key
 from offload.core.manifest import DEFAULT_LANE, queue_name
 from offload.core.messages.message import Message
 from offload.core.ports import LONGEST_QUEUE_DELAY, OutgoingMessage
@@ -113,7 +113,8 @@ class Sender:
 
         Raises:
             IdTaken: The id belongs to another task. Nothing was sent, unless that task took it meanwhile; then the
-                message ends in the dead-letter queue.
+                message ends in the dead-letter queue. Or the id belongs to a job that was enqueued without the key.
+            KeyReused: The key names a job with other arguments. Nothing was sent.
         """
         self.check(request)  # before anything is asked or written
         job_id = job_id or request.options.id or new_id(self.rng)
@@ -122,7 +123,7 @@ class Sender:
             check_owner(request.task, known)
         parcel = self.prepare(request, job_id)
         if request.options.key is not None:
-            return self._send_keyed(parcel)
+            return self._send_keyed(parcel, known)
         if known is not None:
             return Sent(job_id, created=False)
         self.send_message(parcel)
@@ -175,58 +176,77 @@ class Sender:
         track: str = request.options.track or self._setting(request, "track", "enqueue")
         return track
 
-    def _key_use(self, request: EnqueueRequest) -> KeyUse:
-        key = request.options.key
-        assert key is not None, "the request has a key"
-        window = request.options.key_window or self._setting(request, "key_window", KEY_WINDOW)
-        digest = digest_of(request.task, request.payload)
-        return KeyUse(request.task, key, digest, seconds(window, field="key_window"), request.options.key_may_differ)
+    def key_use(self, request: EnqueueRequest) -> KeyUse:
+        """Return how a request uses its key.
+
+        Raises:
+            PayloadError: The payload cannot be written as JSON.
+        """
+        options = request.options
+        assert options.key is not None, "the request has a key"
+        window = seconds(options.key_window or self._setting(request, "key_window", KEY_WINDOW), field="key_window")
+        return KeyUse.of(
+            request.task, options.key, request.payload, self.rng, window=window, may_differ=options.key_may_differ
+        )
 
     def _setting(self, request: EnqueueRequest, name: str, default: Any) -> Any:
         # What is deployed decides, also for a producer that does not import the task.
         return self.manifest.tasks[request.task].get(name, default)
 
-    def jobs_of_keys(self, parcels: Sequence[Parcel]) -> list[KeyedJob | OffloadError]:
+    def jobs_of_keys(
+        self, parcels: Sequence[Parcel], known: Sequence[JobRecord | None]
+    ) -> list[KeyedJob | OffloadError]:
         """Have each parcel's key name the parcel's job, unless it names another already.
 
         One request reserves the keys that are free; each of the others takes requests of its own.
+
+        Args:
+            parcels: The jobs.
+            known: For each, the record that there is under its id.
         """
         now = self.clock.now()
-        uses = [self._key_use(parcel.request) for parcel in parcels]
-        writes = [reserve_key(use, parcel.job_id, now) for use, parcel in zip(uses, parcels, strict=True)]
-        answers = self.store.apply_many(writes)
-        return [
-            self._named(use, parcel) if isinstance(answer, Conflict) else _reserved(parcel, answer)
-            for use, parcel, answer in zip(uses, parcels, answers, strict=True)
-        ]
+        uses = [self.key_use(parcel.request) for parcel in parcels]
+        fresh = [number for number, record in enumerate(known) if record is None]
+        writes = [reserve_key(uses[each], parcels[each].job_id, now) for each in fresh]
+        answers = iter(self.store.apply_many(writes) if writes else ())
+        found: list[KeyedJob | OffloadError] = []
+        for use, parcel, record in zip(uses, parcels, known, strict=True):
+            answer = next(answers) if record is None else None
+            if answer is None or isinstance(answer, Conflict):
+                found.append(self._named(use, parcel, record))
+            elif isinstance(answer, OffloadError):
+                found.append(answer)
+            else:
+                found.append(KeyedJob(parcel.job_id, created=True, sent=False))
+        return found
 
-    def _named(self, use: KeyUse, parcel: Parcel) -> KeyedJob | OffloadError:
+    def _named(self, use: KeyUse, parcel: Parcel, known: JobRecord | None) -> KeyedJob | OffloadError:
         try:
-            return job_of_key(self.store, self.clock, use, parcel.job_id)
+            return job_of_key(self.store, self.clock, use, parcel.job_id, known)
         except OffloadError as error:
             return error
 
     def confirmation(self, parcel: Parcel) -> Write[KeyRecord] | None:
         """Return the write that notes that the job of a key was sent; None without a key."""
-        if parcel.request.options.key is None:
-            return None
-        return confirm_key(self._key_use(parcel.request), parcel.job_id)
+        key = parcel.request.options.key
+        return None if key is None else confirm_key(parcel.request.task, key, parcel.job_id)
 
-    def _send_keyed(self, parcel: Parcel) -> Sent:
+    def _send_keyed(self, parcel: Parcel, known: JobRecord | None) -> Sent:
         """Enqueue a job, unless its key names one already."""
-        use = self._key_use(parcel.request)
-        named = job_of_key(self.store, self.clock, use, parcel.job_id)
+        use = self.key_use(parcel.request)
+        named = job_of_key(self.store, self.clock, use, parcel.job_id, known)
+        created = named.created
         if not named.sent:
             parcel = self.prepare(parcel.request, named.job_id)
             self.send_message(parcel)
-            self._write_record(parcel)
+            created = self._write_record(parcel) and created
             try:
-                self.store.apply(confirm_key(use, named.job_id))
+                self.store.apply(confirm_key(use.task, use.key, named.job_id))
             except (Conflict, Unavailable, Refused):
                 _log.warning(
                     "key of job %s not confirmed; a later use may send its message again, harmlessly", named.job_id
                 )
-        return Sent(named.job_id, named.created)
+        return Sent(named.job_id, created)
 
     def _write_record(self, parcel: Parcel) -> bool:
         """Write the record of a job that was sent; returns whether the job is new, as far as is known.
@@ -287,7 +307,3 @@ def is_new(parcel: Parcel, conflict: Conflict) -> bool:
         return True
     check_owner(parcel.request.task, found)
     return not was_accepted_before(parcel.message, found)
-
-
-def _reserved(parcel: Parcel, answer: KeyRecord | OffloadError) -> KeyedJob | OffloadError:
-    return answer if isinstance(answer, OffloadError) else KeyedJob(parcel.job_id, created=True, sent=False)

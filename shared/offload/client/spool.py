@@ -7,16 +7,21 @@ import tempfile
 import threading
 import weakref
 from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import IO, TYPE_CHECKING, Any, NamedTuple
 
+from offload.client.sender import Sent
 from offload.core.durations import seconds
+from offload.core.enqueueing.handle import JobHandle
 from offload.core.enqueueing.options import CheckedOptions
 from offload.core.errors import PayloadError, Refused
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
     from datetime import timedelta
 
+    from offload.core.enqueueing.bulk import IdPrefix
+    from offload.core.enqueueing.handle import JobService
     from offload.core.enqueueing.request import EnqueueRequest
 
 _IN_MEMORY = 1_000_000
@@ -26,11 +31,30 @@ _LONGEST_ID = 128
 _DURATIONS = ("delay", "expires", "key_window")
 
 
+class Spooled(NamedTuple):
+    """A request that waits to be sent.
+
+    Attributes:
+        request: The request.
+        size: Bytes that it has on disk.
+        repeats: The earlier request whose job it is; None when it has a job of its own.
+    """
+
+    request: EnqueueRequest
+    size: int
+    repeats: int | None
+
+
 class Spool:
-    """The requests of many jobs of one task, checked and waiting to be sent."""
+    """The requests of many jobs of one task, checked and waiting to be sent.
+
+    Attributes:
+        repeating: How many of them have the job of an earlier one.
+    """
 
     def __init__(self) -> None:
         """Begin without requests."""
+        self.repeating: int = 0
         self._file: IO[bytes] = tempfile.SpooledTemporaryFile(max_size=_IN_MEMORY)  # noqa: SIM115 - closed by `close`
         self._first: EnqueueRequest | None = None
         self._count = 0
@@ -44,8 +68,12 @@ class Spool:
         """The first request; what is true of all jobs of the task is read from it."""
         return self._first
 
-    def add(self, request: EnqueueRequest) -> None:
+    def add(self, request: EnqueueRequest, repeats: int | None = None) -> None:
         """Add a request.
+
+        Args:
+            request: The request.
+            repeats: The earlier request whose job it is; None when it has a job of its own.
 
         Raises:
             PayloadError: The payload cannot be written as JSON.
@@ -55,24 +83,25 @@ class Spool:
             self._first = request
         own = None if request.options == self._first.options else _plain(request.options)
         try:
-            line = json.dumps([request.payload, own], separators=(",", ":"), allow_nan=False).encode()
+            line = json.dumps([request.payload, own, repeats], separators=(",", ":"), allow_nan=False).encode()
         except (TypeError, ValueError, RecursionError) as error:
             raise PayloadError(f"{request.task}: the payload cannot be written as JSON: {error}") from error
         with _disk():
             self._file.write(line + b"\n")
         self._count += 1
+        self.repeating += repeats is not None
 
-    def __iter__(self) -> Iterator[tuple[EnqueueRequest, int]]:
-        """Yield the requests in order, each with the number of bytes it has here."""
+    def __iter__(self) -> Iterator[Spooled]:
+        """Yield the requests in order."""
         first = self._first
         if first is None:
             return
         with _disk():
             self._file.seek(0)
         for line in self._file:
-            payload, own = json.loads(line)
+            payload, own, repeats = json.loads(line)
             options = first.options if own is None else CheckedOptions(**own)
-            yield first._replace(payload=payload, options=options), len(line)
+            yield Spooled(first._replace(payload=payload, options=options), len(line), repeats)
 
     def close(self) -> None:
         """Delete the file."""
@@ -124,6 +153,30 @@ class Outcomes:
         flags = int.from_bytes(self._flags.read(index))
         job_id = self._ids.read(index).rstrip(b"\0").decode() if flags & 4 else None
         return Outcome(bool(flags & 1), not flags & 2, job_id)
+
+
+@dataclass(frozen=True, slots=True)
+class SentHandles:
+    """Makes the handle of any of the jobs; what is kept of them after they were sent."""
+
+    task: str
+    prefix: IdPrefix
+    outcomes: Outcomes
+    service: JobService
+    read_result: Callable[[str], Any] | None
+
+    def of(self, sent: Sent) -> JobHandle[Any]:
+        """Return the handle of a job that was enqueued."""
+        return JobHandle(sent.job_id, self.task, self.service, self.read_result, created=sent.created)
+
+    def at(self, index: int) -> JobHandle[Any]:
+        """Return the handle of a job by its place."""
+        outcome = self.outcomes.get(index)
+        return self.of(Sent(outcome.job_id or self.prefix.job_id(index), outcome.created))
+
+    def found(self, index: int) -> JobHandle[Any] | None:
+        """Return the handle of a job by its place; None where it failed."""
+        return None if self.outcomes.get(index).failed else self.at(index)
 
 
 class _Slots:

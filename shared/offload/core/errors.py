@@ -7,7 +7,7 @@
 | `WrongResult`             | fix the task: what it returns, or its annotation        |
 | `MessageError`            | fix the producer; the message is dead-lettered          |
 | `UnknownTask`/`UnknownJob`| check the name or the id                                |
-| `IdTaken`                 | choose another job id: this one is another task's       |
+| `IdTaken`                 | choose another job id: this one is another job's        |
 | `KeyReused`               | choose another key, or say that the arguments may differ|
 | `WrongState`              | the job cannot be retried as it stands; the text says why|
 | `NoDeadLetter`            | look into the dead-letter queue, or enqueue the job anew|
@@ -60,22 +60,31 @@ class UnknownJob(OffloadError):
 
 
 class IdTaken(OffloadError):
-    """A job id belongs to another task; a stack has each id once.
+    """A job id belongs to another task, or to a job that was enqueued without the key given; a stack has each id once.
 
     Attributes:
         job_id: The id.
         owner: The task that it belongs to.
+        key: The key that was given with the id of a job of the same task.
     """
 
-    def __init__(self, job_id: str, owner: str) -> None:
-        """Name both, and nothing else of the other task's job."""
-        super().__init__(f"job id {job_id!r} belongs to task {owner!r}: choose another id")
+    def __init__(self, job_id: str, owner: str, key: str | None = None) -> None:
+        """Name them, and nothing else of the other job."""
+        if key is None:
+            text = f"job id {job_id!r} belongs to task {owner!r}: choose another id"
+        else:
+            text = (
+                f"job id {job_id!r} belongs to a job of task {owner!r} that was enqueued without key={key!r}: choose "
+                "another id, or leave out the id or the key"
+            )
+        super().__init__(text)
         self.job_id = job_id
         self.owner = owner
+        self.key = key
 
     def __reduce__(self) -> tuple[Any, ...]:
         """Pickle what it was made of, so that another process of the caller can be told."""
-        return type(self), (self.job_id, self.owner)
+        return type(self), (self.job_id, self.owner, self.key)
 
 
 class KeyReused(OffloadError):
@@ -165,6 +174,14 @@ class ResultTimeout(OffloadError, TimeoutError):
 
 class ResultExpired(OffloadError):
     """The job succeeded, but its result's `result_ttl` has passed."""
+
+
+def unknown_job(job_id: str, stack: str) -> UnknownJob:
+    """Return the error for a job that has no record, which says why there may be none."""
+    return UnknownJob(
+        f"no job {job_id!r} in stack {stack!r}: check the id; records live 35 days. Or the job waits for its start: "
+        "one that was enqueued with track='start', or by a message of another program, has no record before"
+    )
 
 
 def did_you_mean(name: str, known: Iterable[str]) -> str:

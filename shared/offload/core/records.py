@@ -40,7 +40,8 @@ class JobRecord(TypedDict, total=False):
         message_copied_at: When that message was made, if a worker made it as a copy of another; else 0.
         message_sent_at: When that message was sent, if it replaced the one that failed.
         timer_until: Until when the job waits for its next attempt, if a timer sends its message; in the timer's name.
-        place_at: When the job's place comes in the line of its task's rate limit.
+        place_at: When the job's place comes in the front of the line of its task's rate limit.
+        line_number: The job's number in the rear of that line.
         follow_up: Task that still has to be enqueued because the job has ended.
         idx: Partition of the index that the job is listed in.
         idx_at: Its place there.
@@ -80,6 +81,7 @@ class JobRecord(TypedDict, total=False):
     message_sent_at: int
     timer_until: int
     place_at: int
+    line_number: int
     follow_up: str
     idx: str
     idx_at: int
@@ -93,6 +95,7 @@ class KeyRecord(TypedDict, total=False):
         id: `key#TASK#KEY`.
         job: The job that the key names.
         digest: Digest of that job's arguments.
+        salt: What the digest was made with.
         until: How long it names that job, epoch milliseconds.
         confirmed: Present once the job's message is known to be sent.
         ttl: When DynamoDB may delete the item, epoch seconds.
@@ -101,6 +104,7 @@ class KeyRecord(TypedDict, total=False):
     id: str
     job: str
     digest: str
+    salt: str
     until: int
     confirmed: bool
     ttl: int
@@ -112,11 +116,19 @@ class RateRecord(TypedDict, total=False):
     Attributes:
         id: `rate#TASK`.
         tat: Theoretical arrival time of the next start, epoch microseconds.
-        line: Place of the next job that joins the line, epoch microseconds.
+        line: Place of the next job that joins the front of the line, epoch microseconds.
+        interval: Microseconds between two starts, which `tat` and `line` count with.
+        joined: Numbers that were given in the rear of the line.
+        head: The highest number whose job has gone on in its turn.
+        left: Jobs that have left the rear.
         ttl: When DynamoDB may delete the item, epoch seconds.
     """
 
     id: str
     tat: int
     line: int
+    interval: int
+    joined: int
+    head: int
+    left: int
     ttl: int

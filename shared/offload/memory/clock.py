@@ -3,13 +3,21 @@
 from __future__ import annotations
 
 import heapq
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING
+
+from offload.core.clock import SystemClock
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
 START = 1_767_225_600_000
 """2026-01-01T00:00:00Z. Any fixed time serves."""
+
+
+def present() -> int:
+    """Return the present moment in epoch milliseconds."""
+    return SystemClock().now()
 
 
 class VirtualClock:
@@ -27,6 +35,10 @@ class VirtualClock:
     def now(self) -> int:
         """Return the time in epoch milliseconds."""
         return self._now
+
+    def utc_now(self) -> datetime:
+        """Return the time, in UTC."""
+        return datetime.fromtimestamp(self._now / 1000, UTC)
 
     def sleep(self, seconds: float) -> None:
         """Let the time pass at once."""

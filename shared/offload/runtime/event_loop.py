@@ -52,7 +52,8 @@ def run_in_event_loop(make: Callable[[], Coroutine[Any, Any, T]], limit: SoftLim
         nonlocal limited
         limited = LimitedCoroutine(make(), limit)
         try:
-            return asyncio.run(limited)
+            with asyncio.Runner(loop_factory=limit.loop_factory) as runner:
+                return runner.run(limited)
         finally:
             limited.close()  # it has not begun when no loop could run it
 

@@ -22,6 +22,7 @@ from offload.core.tasks.control import SoftTimeLimitExceeded
 from offload.runtime import timers
 
 if TYPE_CHECKING:
+    from asyncio import AbstractEventLoop
     from collections.abc import Callable, Iterator
 
 T = TypeVar("T")
@@ -49,6 +50,9 @@ class SoftLimit:
         hard: Seconds until the hard limit.
     """
 
+    loop_factory: Callable[[], AbstractEventLoop] | None = None
+    """Makes the event loop of an async task; None makes the one of `asyncio.run`."""
+
     def __init__(self, soft: float, hard: float) -> None:
         """Start nothing yet."""
         self.soft, self.hard = soft, hard
@@ -65,6 +69,10 @@ class SoftLimit:
         while True:
             left /= 2
             yield max(left, LEAST_PAUSE)
+
+    def signals(self) -> Iterator[float]:
+        """Yield the same for the timer's signals, which are in real time."""
+        return self.pauses()
 
     def call(
         self,
@@ -83,7 +91,7 @@ class SoftLimit:
             later: Seconds by which each exception comes later than `pauses` says.
         """
         self._may_interrupt = may_interrupt or _always
-        self._pauses = (pause + later for pause in self.pauses())
+        self._pauses = (pause + later for pause in self.signals())
         first = next(self._pauses, None)
         if first is None or threading.current_thread() is not threading.main_thread():
             return self._call(function, finish)

@@ -68,6 +68,11 @@ class HasEnded(NamedTuple):
     record: JobRecord
     recorded_now: bool = False
 
+    @property
+    def is_new(self) -> bool:
+        """Whether this worker has just recorded that."""
+        return self.recorded_now
+
 
 class HasFailed(NamedTuple):
     """The job has failed.
@@ -81,6 +86,11 @@ class HasFailed(NamedTuple):
     record: JobRecord
     error: ErrorRecord | None = None
     must_name_job: bool = True
+
+    @property
+    def is_new(self) -> bool:
+        """Whether this worker has just recorded that."""
+        return self.error is not None
 
 
 class NotNow(NamedTuple):

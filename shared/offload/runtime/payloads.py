@@ -23,6 +23,7 @@ def read_payload(delivery: Delivery, blobs: Blobs, now: int) -> dict[str, Any]:
         PayloadError: `payload_ref` names another object than this job's own, nothing that can be read, something too
             large, or no JSON object.
         Unavailable: The bucket did not answer.
+        Refused: The bucket refused for a reason that may pass, such as credentials that have expired.
     """
     message = delivery.message
     if message.payload is not None:
@@ -36,8 +37,10 @@ def read_payload(delivery: Delivery, blobs: Blobs, now: int) -> dict[str, Any]:
     try:
         raw = blobs.get(ref)
         payload = json.loads(raw)
-    except Refused as gone:
-        raise PayloadError(f"payload_ref: {gone}") from gone
+    except Refused as refused:
+        if not refused.lasting:
+            raise  # fresh credentials may cure it, so the message waits
+        raise PayloadError(f"payload_ref: {refused}") from refused
     except (ValueError, RecursionError) as error:
         raise PayloadError(f"payload_ref: the object is not JSON: {error}") from error
     if not isinstance(payload, dict):

@@ -46,6 +46,7 @@ from offload.runtime.outcomes import (
     Unreadable,
 )
 from offload.runtime.payloads import read_payload
+from offload.runtime.rate_limiter import leave
 from offload.runtime.rejections import Rejections
 from offload.runtime.replacements import Replacements
 from offload.runtime.reports import Reports
@@ -248,6 +249,8 @@ class Worker:
     def _after(self, outcome: NotClaimed | EndOutcome, delivery: Delivery, received: ReceivedMessage) -> Disposition:
         """Decide what becomes of a message whose job came out like this, and enqueue what follows the job's end."""
         self._reports.job_came_out(outcome, delivery)
+        if isinstance(outcome, HasEnded | HasFailed) and outcome.is_new:
+            leave(outcome.record, self._store)
         match outcome:
             case Postponed():
                 return outcome
@@ -259,7 +262,7 @@ class Worker:
                 # The other worker received this message or a copy of it. When this message is received again, the job
                 # has ended, and the message is dropped.
                 return LeaveHidden()
-            case HasFailed(record, _, must_name_job):
+            case HasFailed(record, must_name_job=must_name_job):
                 self._enqueue_follow_up(delivery, record, received)
                 return ToDeadLetterQueue(must_name_job)
             case RunEnded(State.FAILED, record):

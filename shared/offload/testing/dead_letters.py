@@ -4,16 +4,29 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from offload.core.errors import UnknownTask, did_you_mean
 from offload.core.jobs.state import State
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Collection, Iterable
 
     from offload.operate.dead_letters import DeadLetter
 
 
 class DeadLettered(AssertionError):
     """Messages came to a dead-letter queue, and the test did not expect them there."""
+
+
+def check_expected(names: Iterable[str], deployed: Collection[str]) -> None:
+    """Check the names of tasks whose dead letters a test expects.
+
+    Raises:
+        UnknownTask: A task of such a name is not deployed.
+    """
+    for name in names:
+        if name not in deployed:
+            known, hint = ", ".join(sorted(deployed)) or "none", did_you_mean(name, deployed)
+            raise UnknownTask(f"expect_dead_letters({name!r}): no such task is deployed{hint}; there are {known}")
 
 
 def check_unexpected(dead_letters: Iterable[DeadLetter]) -> None:

@@ -9,12 +9,13 @@ from offload.core.errors import JobFailed
 from offload.core.jobs.manual_retry import LOOK_FOR_SECONDS
 from offload.core.jobs.state import State
 from offload.core.messages.message import job_id_for
+from offload.core.tasks.context import Origin, origin
 from offload.testing.pipeline import Pipeline
 from offload.testing.pipeline_client import PipelineClient
-from offload.testing.processes import current_process
 
 if TYPE_CHECKING:
     from offload.client import Client
+    from offload.core.durations import Duration
     from offload.core.enqueueing.bulk import BulkRequest, JobHandles
     from offload.core.enqueueing.request import EnqueueRequest
     from offload.core.jobs.job import Job
@@ -40,7 +41,16 @@ class _EagerClient(PipelineClient):
             self.eager.run_job(handle)
         return handles
 
-    def retry(self, job_id: str, timeout: float = LOOK_FOR_SECONDS, task: str | None = None) -> Job:
+    def _lets_time_pass(self) -> bool:
+        return False  # nothing is left that could end the job, whoever waits
+
+    def _why(self) -> str:
+        return (
+            "with `eager` a job runs inside the call that enqueues it, so nothing ends this one while somebody waits: "
+            "it waits for itself, or it was not enqueued by the test or its tasks"
+        )
+
+    def retry(self, job_id: str, timeout: Duration = LOOK_FOR_SECONDS, task: str | None = None) -> Job:
         """Run a failed job again, to its end."""
         task = super().retry(job_id, timeout, task).task
         self.eager.run_job(JobHandle(job_id, task, self))
@@ -120,7 +130,7 @@ class Eager(Pipeline):
 
     def _raise_if_failed(self, handle: JobHandle[Any]) -> None:
         job = self.job(handle.id)
-        if job.state is not State.FAILED or not self.propagate or current_process.get() is not None:
+        if job.state is not State.FAILED or not self.propagate or origin() != Origin():
             return  # what enqueues the job inside of a worker, a task or a follow-up, does not fail because of it
         self._told.add(handle.id)
         raise self.errors.get(handle.id) or JobFailed(handle.id, job.error or {})

@@ -57,6 +57,7 @@ class EventSourceMapping:
         responses: The answer of each invocation, oldest first.
         injector: Draws the faults of deliveries and invocations; None when nothing goes wrong.
         active: Number of invocations that have not ended.
+        stalled: Whether nothing is received, as when the mapping is disabled.
         invocations: Number of invocations so far.
     """
 
@@ -85,6 +86,7 @@ class EventSourceMapping:
         self.queue, self.task, self.injector = queue, task, injector
         self.responses: list[dict[str, Any]] = []
         self.active = 0
+        self.stalled = False
         self._queues, self._clock = queues, clock
         self._new_worker, self._add_to_trace = new_worker, add_to_trace
         self._idle_workers: list[Worker] = []
@@ -93,7 +95,7 @@ class EventSourceMapping:
 
     def next_poll_at(self) -> int | None:
         """Return when the first message becomes visible; None when the queue is empty or no invocation can start."""
-        if self.active >= self.task.settings.max_concurrency:
+        if self.stalled or self.active >= self.task.settings.max_concurrency:
             return None
         return self._queues.first_visible_at(self.queue)
 

@@ -179,12 +179,15 @@ class FaultInjector:
             return late
         return Unavailable("no answer (an injected fault)") if self.draw("lost", faults.lost) else None
 
+    def refuse(self, service: str, seconds: float) -> None:
+        """Have a service, named by its twin's class, refuse its requests for so many seconds from now on."""
+        self._refused_until[service] = self._clock.now() + round(seconds * 1000)
+
     def _refuse(self, service: str) -> None:
         """Refuse the request while the service refuses every request."""
-        now = self._clock.now()
         if self.draw("refused", self.faults.refused):
-            self._refused_until[service] = now + round(self.rng.uniform(1, _LONGEST_REFUSAL) * 1000)
-        if now < self._refused_until.get(service, 0):
+            self.refuse(service, self.rng.uniform(1, _LONGEST_REFUSAL))
+        if self._clock.now() < self._refused_until.get(service, 0):
             raise Refused(f"{service}: ExpiredToken (an injected fault)", lasting=False)
 
     def _hang(self, process: Process) -> float | None:

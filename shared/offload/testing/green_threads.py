@@ -6,12 +6,15 @@ import sys
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any
 
+from offload.core.errors import DefinitionError
 from offload.core.tasks import context
+from offload.memory import clock
 from offload.memory.clock import VirtualClock
 from offload.testing.processes import current_process
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+    from datetime import datetime
 
     from greenlet import greenlet
 
@@ -25,12 +28,30 @@ class GreenThreads(VirtualClock):
     not on the speed of the machine.
     """
 
-    def __init__(self) -> None:
-        """Start at the beginning of the virtual clock, without green threads."""
-        super().__init__()
+    def __init__(self, start: datetime | None = None) -> None:
+        """Start without green threads.
+
+        Args:
+            start: Where the clock begins, an aware datetime. None means the present, so that a time which is made of
+                `datetime.now(UTC)` means what it says. The present is rounded up to a whole second: few things depend
+                on more than that of the time of day.
+
+        Raises:
+            DefinitionError: `start` has no time zone.
+        """
+        if start is not None and start.utcoffset() is None:
+            raise DefinitionError(f"start={start!r} has no time zone: give it a tzinfo, such as datetime.UTC")
+        super().__init__(-(-clock.present() // 1000) * 1000 if start is None else int(start.timestamp() * 1000))
+        self._follows_the_present = start is None
         self._green_threads: set[greenlet] = set()
         self._get_current: Callable[[], Any] | None = None
         self._main: Any = None
+
+    def catch_up(self) -> None:
+        """Let time pass until the present, if the clock began there and is behind: the test itself takes some time."""
+        soon = clock.present() + 1  # a time of the present has a part of a millisecond more
+        if self._follows_the_present and soon > self.now():
+            self.advance_to(soon)
 
     def start(self, action: Callable[[], None], *, after: float = 0.0) -> None:
         """Start a green thread `after` seconds from now; its exceptions are raised where the clock is advanced."""

@@ -8,37 +8,39 @@ from contextlib import ExitStack
 from functools import partial
 from typing import TYPE_CHECKING, Any, Self, cast
 
+from offload.client.stand_ins import standing_in
+from offload.core.clock import iso
 from offload.core.durations import Duration, seconds
-from offload.core.enqueueing import producer
-from offload.core.errors import UnknownTask, did_you_mean
 from offload.core.jobs.job import Job
 from offload.core.manifest import DEFAULT_LANE, Manifest, dead_letter_name, queue_name
 from offload.core.messages.waiting import MAX_RECEIVES
 from offload.core.ports import OutgoingMessage
 from offload.core.retention import DAY, DEAD_LETTER_DAYS, QUEUE_DAYS
-from offload.core.tasks.follow_up_target import check_follow_ups
 from offload.core.tasks.manifest_entry import manifest_entry
+from offload.core.tasks.references import check_references
 from offload.memory.blobs import MemoryBlobs
 from offload.memory.queues import MemoryQueues
 from offload.memory.table import MemoryTable
 from offload.memory.timers import MemoryTimers
 from offload.operate.dead_letters import DeadLetter, read_dead_letter
-from offload.testing.dead_letters import check_unexpected
+from offload.testing.dead_letters import check_expected, check_unexpected
 from offload.testing.event_source import ACCOUNT, REGION, EventSourceMapping
 from offload.testing.faults import FaultInjector, Faults
 from offload.testing.green_threads import GreenThreads
 from offload.testing.interrupts import Interrupts
+from offload.testing.job_threads import threads_know_their_jobs
 from offload.testing.lifetimes import LATE_DELETION, days_kept
 from offload.testing.pipeline_client import PipelineClient
 from offload.testing.processes import Killed, current_process
 from offload.testing.run_recorder import RunRecorder
 from offload.testing.simulated_worker import SimulatedWorker
-from offload.testing.surroundings import surrounded, write_manifest
+from offload.testing.surroundings import producing_with, surrounded, write_manifest
 from offload.testing.trace import MOST_EVENTS, TraceEntry
 from offload.testing.watched_port import WatchedPort
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
+    from datetime import datetime
     from types import TracebackType
 
     from offload.client import Client
@@ -54,13 +56,14 @@ STACK, BUCKET = "test", "memory"
 class Pipeline:
     r"""A deployed stack of some tasks, in memory.
 
-    Within `with Pipeline(...)`, and in a test that takes the `pipeline` fixture, `.delay()` enqueues to this pipeline.
+    Within `with Pipeline(...)`, and in a test that takes the `pipeline` fixture, `.delay()` and the clients of deployed
+    stacks enqueue to this pipeline.
     Nothing runs until the test lets time pass with `run_until_idle` or `advance`. At the end, unexpected dead letters
     raise `DeadLettered`.
 
     Attributes:
-        clock: The virtual clock; it begins on 2026-01-01.
-        client: The client that `.delay()` uses.
+        clock: The virtual clock; it begins at the present, or where `start` says.
+        client: What `.delay()` uses, and what every `Client.from_stack()` becomes.
         store, queues, blobs, timers: The twins, each behind a `WatchedPort`, which records requests and can make them
             fail.
         runs: Every start of a task's function, in order.
@@ -78,6 +81,7 @@ class Pipeline:
         *tasks: AnyTask[Any, Any],
         faults: Faults | None = None,
         seed: int = 0,
+        start: datetime | None = None,
         hooks: Callable[[str], Sequence[Hooks]] = lambda _task: (),
     ) -> None:
         """Deploy some tasks.
@@ -86,10 +90,12 @@ class Pipeline:
             tasks: The tasks.
             faults: The faults that happen; None for no faults.
             seed: Seed of job ids and jitter.
+            start: Where the virtual clock begins, an aware datetime; None for the present.
             hooks: Called with a task's name; returns hooks for the workers of this task. Hooks that are registered with
                 `add_hooks` are called too.
         """
-        self.clock = GreenThreads()
+        self.clock = GreenThreads(start)
+        self._began_at = self.clock.now()
         self.rng = random.Random(f"pipeline {seed}")  # noqa: S311 - a simulation
         self.trace: deque[TraceEntry] = deque(maxlen=MOST_EVENTS)
         self._defects: list[Exception] = []
@@ -114,7 +120,6 @@ class Pipeline:
         self._hooks = hooks
         self._mappings: dict[str, EventSourceMapping] = {}
         self._may_dead_letter: set[str] = set()
-        self._previous_producer: producer.Producer | None = None
         self._surroundings, self._entered = ExitStack(), False
         self.deploy(*tasks)
 
@@ -135,13 +140,13 @@ class Pipeline:
         )
 
     def deploy(self, *tasks: AnyTask[Any, Any]) -> None:
-        """Deploy more tasks. A task replaces a deployed task of the same name; the messages in its queues stay.
+        """Deploy more tasks. A task replaces one of the same name; the messages in its queues stay.
 
         Raises:
-            DefinitionError: A follow-up among them does not take `job`.
+            DefinitionError: A task names one that is not deployed, or that cannot follow it, in its settings.
         """
         known = {**self.tasks, **{task.name: task for task in tasks}}
-        check_follow_ups(known, known)
+        check_references(known, fix="Deploy the tasks that name each other in one call")
         for task in tasks:
             self.tasks[task.name] = task
             self.manifest.tasks[task.name] = manifest_entry(task)
@@ -164,7 +169,7 @@ class Pipeline:
                 mapping.invocations = replaced.invocations if replaced else 0
                 self._mappings[queue] = mapping
         if self._entered:
-            write_manifest(self.manifest)
+            write_manifest()
 
     def worker(self, task: str | None = None) -> Worker:
         """Return the worker of a new sandbox; Lambda calls it with an event and a context."""
@@ -183,8 +188,10 @@ class Pipeline:
 
     def __enter__(self) -> Self:
         """Let `.delay()` enqueue to this pipeline."""
-        self._previous_producer = producer.use(self.client)
+        self._surroundings.enter_context(producing_with(self.client))
         self._surroundings.enter_context(surrounded(self.manifest, self._bucket))
+        self._surroundings.enter_context(standing_in(self.client))
+        self._surroundings.enter_context(threads_know_their_jobs())
         self._entered = True
         return self
 
@@ -200,14 +207,13 @@ class Pipeline:
         if error is None:
             self.check_dead_letters()
         elif self.injector is not None:
-            error.add_note(f"in a pipeline with {self.injector.faults}")
+            error.add_note(f"in a pipeline with {self.injector.faults}, begun at {iso(self._began_at)}")
 
     def close(self) -> None:
         """End every process, and restore the client that was used before."""
         self.clock.stop(Killed)
         self._surroundings.close()
         self._entered = False
-        producer.use(self._previous_producer)
 
     # Time
 
@@ -225,13 +231,9 @@ class Pipeline:
         self.clock.advance_to(until)
 
     def run_until_idle(self) -> None:
-        """Let time pass until every queue is empty and no timer waits.
+        """Let time pass until every queue is empty and no timer waits; dead letters stay. See `advance`.
 
-        Dead letters stay where they are. Time jumps from one event to the next, so a wait of a month takes no real
-        time.
-
-        Raises:
-            AssertionError: The pipeline does not come to an end, or a worker failed by a defect of its own.
+        Time jumps from one event to the next, so a wait of a month takes no real time.
         """
         self._run_until(None)
 
@@ -301,11 +303,7 @@ class Pipeline:
         Raises:
             UnknownTask: A task of such a name is not deployed here.
         """
-        for name in tasks:
-            if name not in self.tasks:
-                known = ", ".join(sorted(self.tasks)) or "none"
-                hint = did_you_mean(name, self.tasks)
-                raise UnknownTask(f"expect_dead_letters({name!r}): no such task is deployed{hint}; there are {known}")
+        check_expected(tasks, self.tasks)
         self._may_dead_letter |= set(tasks or self.tasks)
 
     def check_dead_letters(self) -> None:

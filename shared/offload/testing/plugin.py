@@ -13,6 +13,7 @@ import pytest
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Iterator
+    from datetime import datetime
 
     from offload.core.tasks.task import AnyTask
     from offload.testing.eager import Eager
@@ -39,18 +40,29 @@ def offload_tasks(request: pytest.FixtureRequest) -> list[AnyTask[Any, Any]]:
 
 
 @pytest.fixture
-def pipeline(offload_tasks: list[AnyTask[Any, Any]]) -> Iterator[Pipeline]:
+def offload_start() -> datetime | None:
+    """Return where the virtual clock of `pipeline` and `eager` begins; None for the present.
+
+    Override this fixture in your `conftest.py`, or in a test's module, to begin at an aware datetime of your own.
+    """
+    return None
+
+
+@pytest.fixture
+def pipeline(offload_tasks: list[AnyTask[Any, Any]], offload_start: datetime | None) -> Iterator[Pipeline]:
     """Deploy the project's tasks to a stack in memory, for one test."""
     from offload.testing.pipeline import Pipeline
 
-    deployed = Pipeline(*offload_tasks)
+    deployed = Pipeline(*offload_tasks, start=offload_start)
     with deployed:
         yield deployed
         deployed.expect_dead_letters()  # `pytest_pyfunc_call` has checked the dead letters already
 
 
 @pytest.fixture
-def eager(request: pytest.FixtureRequest, offload_tasks: list[AnyTask[Any, Any]]) -> Iterator[Eager]:
+def eager(
+    request: pytest.FixtureRequest, offload_tasks: list[AnyTask[Any, Any]], offload_start: datetime | None
+) -> Iterator[Eager]:
     """Let `.delay()` run jobs inline, for one test."""
     from offload.testing.eager import Eager
 
@@ -60,7 +72,7 @@ def eager(request: pytest.FixtureRequest, offload_tasks: list[AnyTask[Any, Any]]
             "Take `pipeline`, and call pipeline.run_until_idle() where jobs are to run",
             pytrace=False,
         )
-    deployed = Eager(*offload_tasks)
+    deployed = Eager(*offload_tasks, start=offload_start)
     with deployed:
         yield deployed
         deployed.expect_dead_letters()

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, NoReturn
 from offload.core.tasks.control import SoftTimeLimitExceeded
 
 if TYPE_CHECKING:
-    from offload.core.clock import Clock
+    from offload.memory.clock import VirtualClock
 
 
 class Killed(BaseException):
@@ -25,14 +25,16 @@ class Process:
         clock: The virtual clock.
         deadline: When Lambda kills the process, epoch milliseconds; None for never.
         soft_limit_at: When the current run reaches its soft limit, epoch milliseconds; None when no run is going on.
+        limits_raised: Number of exceptions of the soft limit in the current run.
         dead: True when the process was killed.
         spared: True when no fault may end the process or make it stand still.
     """
 
     name: str
-    clock: Clock
+    clock: VirtualClock
     deadline: int | None = None
     soft_limit_at: int | None = None
+    limits_raised: int = 0
     dead: bool = False
     spared: bool = False
 
@@ -56,12 +58,30 @@ class Process:
             Killed: The process is dead, or its deadline has passed.
             SoftTimeLimitExceeded: The current run has reached its soft limit; raised once for each run.
         """
-        now = self.clock.now()
-        if self.dead or (self.deadline is not None and now >= self.deadline):
-            self.kill()
-        if self.soft_limit_at is not None and now >= self.soft_limit_at:
+        self.check_alive()
+        if self.soft_limit_at is not None and self.clock.now() >= self.soft_limit_at:
             self.soft_limit_at = None
+            self.limits_raised += 1
             raise SoftTimeLimitExceeded("the job ran into its soft limit")
+
+    def check_alive(self) -> None:
+        """Raise an error when the process has reached its end; its soft limit is left to others.
+
+        Raises:
+            Killed: The process is dead, or its deadline has passed.
+        """
+        if self.dead or (self.deadline is not None and self.clock.now() >= self.deadline):
+            self.kill()
+
+    def pass_time(self, milliseconds: int) -> None:
+        """Let time pass, at most until the process reaches its deadline.
+
+        Raises:
+            Killed: The process has reached it.
+        """
+        moment = self.clock.now() + milliseconds
+        self.clock.advance_to(moment if self.deadline is None else min(moment, self.deadline))
+        self.check_alive()
 
 
 current_process: ContextVar[Process | None] = ContextVar("offload_process", default=None)

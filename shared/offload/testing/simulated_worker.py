@@ -6,14 +6,53 @@ from typing import TYPE_CHECKING, Any
 
 from offload.runtime.limits import SoftLimit
 from offload.runtime.worker import Worker
+from offload.testing.processes import current_process
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from asyncio import AbstractEventLoop
+    from collections.abc import Callable, Iterator
 
 
-class _NoLimit(SoftLimit):
-    def pauses(self) -> Iterator[float]:
+class _VirtualLimit(SoftLimit):
+    """The soft limit of a run of a simulated process.
+
+    What waits in virtual time meets the limit there: an ordinary function when it sleeps or makes a request, a
+    coroutine in the event loop too. Both count what came in `Process.limits_raised`.
+    """
+
+    def __init__(self, soft: float, hard: float) -> None:
+        self._process = current_process.get()
+        super().__init__(soft, hard)
+
+    @property
+    def raised(self) -> int:
+        return 0 if self._process is None else self._process.limits_raised
+
+    @raised.setter
+    def raised(self, value: int) -> None:
+        if self._process is not None:
+            self._process.limits_raised = value
+
+    def signals(self) -> Iterator[float]:
         return iter(())
+
+    def pauses(self) -> Iterator[float]:
+        is_limited = self._process is not None and self._process.deadline is not None
+        return super().pauses() if is_limited else iter(())
+
+    def next_error(
+        self, first: Callable[[str], BaseException], further: Callable[[str], BaseException]
+    ) -> BaseException:
+        if self._process is not None:
+            self._process.soft_limit_at = None
+        return super().next_error(first, further)
+
+    def loop_factory(self) -> AbstractEventLoop:
+        import asyncio  # only asynchronous tasks need it
+
+        from offload.testing.event_loop import VirtualLoop
+
+        return asyncio.new_event_loop() if self._process is None else VirtualLoop(self._process)
 
 
 class SimulatedWorker(Worker):
@@ -22,7 +61,7 @@ class SimulatedWorker(Worker):
     The virtual clock raises the soft limit. The real timer would interrupt whichever green thread runs at that moment.
     """
 
-    limit = _NoLimit
+    limit = _VirtualLimit
 
     def __init__(self, *args: Any, defects: list[Exception], **kwargs: Any) -> None:
         """Create a worker that adds its own defects to `defects`."""

@@ -42,6 +42,16 @@ def test_a_wrong_prefix_is_named(text):
         IdPrefix.read(text)
 
 
+@pytest.mark.parametrize("text", ["import", "import-7", "a-1/secret"])
+def test_a_prefix_knows_the_ids_that_it_gives(text):
+    prefix = IdPrefix.read(text)
+    for number in (0, 7, 1_000_000):
+        assert prefix.index_of(prefix.job_id(number)) == number
+    for other in ("", "import", "import-", "import-07", "import-7-7-7", "import-x", "import-²", "a-1-7", "7" * 99):
+        assert prefix.index_of(other) is None
+        assert prefix.index_of(f"{text}-{other}") in (None, *range(8))
+
+
 def test_handles_are_made_when_they_are_asked_for():
     made = []
     jobs = JobHandles(3, "a", lambda index: made.append(index) or f"job {index}")
@@ -50,13 +60,16 @@ def test_handles_are_made_when_they_are_asked_for():
     assert list(jobs) == ["job 0", "job 1", "job 2"]
     assert "job 1" in jobs
     assert repr(jobs) == "<3 jobs>"
+    assert repr(JobHandles(1, "a", str)) == "<1 job>"
     with pytest.raises(IndexError, match="there are 3 jobs, and no job -4"):
         jobs[-4]
+    with pytest.raises(IndexError, match="there is 1 job, and no job 1"):
+        JobHandles(1, "a", str)[1]
 
 
 def test_wrong_calls_are_listed():
     one = WrongCalls({4: DefinitionError("delay=-1")}, 1, 5)
-    assert str(one) == "1 of 5 calls are wrong, so nothing was enqueued:\n  call 4: delay=-1"
+    assert str(one) == "1 of 5 calls is wrong, so nothing was enqueued:\n  call 4: delay=-1"
     many = WrongCalls({4: DefinitionError("delay=-1")}, 7, 9)
     assert str(many).endswith("delay=-1\n  and 6 more")
 
@@ -65,4 +78,6 @@ def test_what_was_not_enqueued_is_told_without_the_secret():
     handles = JobHandles(9, "a/secret", lambda _: None)
     partly = PartlyEnqueued(handles, 3, {2: Refused("no")}, {2: "a-2"})
     assert str(partly) == "3 of 9 jobs were not enqueued, as far as is known; the first, call 2: no"
+    one = PartlyEnqueued(JobHandles(1, "a", lambda _: None), 1, {0: Refused("no")}, {})
+    assert str(one) == "1 of 1 job was not enqueued, as far as is known; the first, call 0: no"
     assert (partly.id_prefix, partly.failed, partly.ids) == ("a/secret", 3, {2: "a-2"})

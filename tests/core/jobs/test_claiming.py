@@ -74,14 +74,14 @@ def test_a_claim_takes_what_is_due_and_nothing_else(item, claimed):
         assert after["attempt"] == (item or {"attempt": 0})["attempt"] + 1
         assert (after["lease"], after["lease_until"], after["message_id"]) == ("mine", LEASE_UNTIL, "m1")
         assert after["max_attempts"] == 3
-        assert not {"next_at", "timer_until", "place_at", "idx", "idx_at"} & set(after)
+        assert not {"next_at", "timer_until", "place_at", "line_number", "idx", "idx_at"} & set(after)
         assert Job.read(after).history[-1] == {"state": "RUNNING", "at": NOW, "attempt": after["attempt"]}
 
 
 def test_a_claim_takes_away_what_served_the_waiting():
-    item = record("RETRYING", next_at=NOW, timer_until=NOW, place_at=NOW, idx="i", idx_at=1)
+    item = record("RETRYING", next_at=NOW, timer_until=NOW, place_at=7, line_number=7, idx="i", idx_at=1)
     after = claimed_by(delivery(), item)
-    assert not {"next_at", "timer_until", "place_at", "idx", "idx_at"} & set(after)
+    assert not {"next_at", "timer_until", "place_at", "line_number", "idx", "idx_at"} & set(after)
 
 
 def test_a_claim_of_a_job_without_a_record_makes_one():

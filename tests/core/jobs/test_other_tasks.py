@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from offload.core.errors import IdTaken, MessageError
-from offload.core.flow.rate_limit import note_place
+from offload.core.flow.line import Standing, note_standing
 from offload.core.ids import id_apart, is_apart
 from offload.core.jobs.accepting import accept, check_owner
 from offload.core.jobs.cancelling import cancel_unrecorded, cancel_waiting
@@ -30,7 +30,7 @@ WRITES = {
     "claim": lambda _: claim(claim_request(GIVEN)),
     "release": lambda _: release_claim(GIVEN, NOW),
     "note what replaces it": lambda record: note_replacement(record, GIVEN),
-    "note its slot": lambda record: note_place(GIVEN, {**record, "task": "work"}, NOW, NOW),
+    "note its slot": lambda record: note_standing(GIVEN, {**record, "task": "work"}, Standing(NOW), NOW, NOW),
     "expire": lambda _: end_expired(GIVEN, NOW),
     "reject a broken body": lambda _: end_rejected(GIVEN, ERROR, NOW, readable=False),
     "reject a payload": lambda _: end_rejected(GIVEN, ERROR, NOW, readable=True),

@@ -81,6 +81,14 @@ def test_a_follow_up_that_takes_no_job_is_refused_where_all_tasks_are_known(proj
         discover(root)
 
 
+@pytest.mark.parametrize("setting", ["on_success='nope'", "on_failure='nope'", "enqueues=('good', 'nope')"])
+def test_a_task_that_names_one_that_is_not_there_is_refused(project, setting):
+    sad = f"from offload import task\n@task({setting})\ndef work(): ...\n"
+    root = project({"good": GOOD.format(name="good"), "work": sad})
+    with pytest.raises(DefinitionError, match=r"task 'work': \w+='nope': no such task; there are good, work. Wr"):
+        discover(root)
+
+
 def test_a_handler_may_import_another_task(project):
     source = "from functions.good.handler import good\n" + GOOD.format(name="work")
     root = project({"good": GOOD.format(name="good"), "work": source})

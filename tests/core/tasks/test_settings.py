@@ -69,10 +69,8 @@ def test_a_wrong_setting_is_named_with_its_fix(given, said):
     ("unknown", "nearest"),
     [
         ("timout", "timeout"),
-        ("retries", "retry"),
         ("schedule", "schedules"),
         ("concurrency", "max_concurrency"),
-        ("time_limit", "rate_limit"),
     ],
 )
 def test_an_unknown_setting_suggests_the_nearest_name(unknown, nearest):
@@ -82,6 +80,12 @@ def test_an_unknown_setting_suggests_the_nearest_name(unknown, nearest):
         task(**{unknown: 5})(work)
     said = f"task 'work': {unknown!r} is not a task setting (did you mean {nearest!r}?): choose from retry, timeout, "
     assert str(refused.value).startswith(said)
+
+
+@pytest.mark.parametrize("name", ["bind", "max_retries", "autoretry_for", "soft_time_limit", "queue", "link_error"])
+def test_a_setting_of_celery_names_its_counterpart(name):
+    with pytest.raises(DefinitionError, match=rf"'{name}' is not a task setting \(.*(@task\(|current_job\(\))"):
+        make_settings({name: 5})
 
 
 def test_a_setting_that_is_like_no_other_suggests_none():

@@ -148,6 +148,7 @@ def test_a_call_becomes_a_payload_of_what_was_given(args, kwargs, payload):
     ("args", "kwargs", "said"),
     [
         ((), {}, "missing a required argument: 'a'"),
+        ((), {"b": 1}, "missing a required argument: 'a'"),
         ((1, "b", 2.0), {}, "too many positional"),
         ((1,), {"a": 1}, "multiple values for argument 'a'"),
         ((1,), {"nope": 1}, "unexpected keyword argument 'nope'"),
@@ -160,6 +161,18 @@ def test_a_call_that_does_not_fit_is_refused_at_the_caller(args, kwargs, said):
         many.signature.bind(args, kwargs)
     assert str(refused.value).startswith("many: ")
     assert said in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    ("args", "kwargs", "missing"),
+    [((), {}, "'a', 'b', 'd'"), ((1,), {"c": 2}, "'b', 'd'"), ((), {"d": 1}, "'a', 'b'")],
+)
+def test_all_missing_arguments_are_named_at_once(args, kwargs, missing):
+    @task
+    def several(a: int, b: int, c: int = 1, *, d: int) -> None: ...
+
+    with pytest.raises(PayloadError, match=f"several: missing required arguments: {missing}$"):
+        several.signature.bind(args, kwargs)
 
 
 def test_every_wrong_field_is_named_and_no_value_is_shown():

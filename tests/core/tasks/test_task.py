@@ -7,8 +7,9 @@ from datetime import UTC, datetime
 
 import pytest
 
-from offload import AsyncTask, DefinitionError, PayloadError, Task, task
+from offload import AsyncTask, DefinitionError, PayloadError, Task, aenqueue, enqueue, task
 from offload.core.enqueueing.options import CheckedOptions
+from offload.testing import Pipeline
 
 
 @task(priorities=("default", "high"), expires="1h")
@@ -82,8 +83,43 @@ def test_celerys_spelling(recording):
         ({"a": 2}, CheckedOptions(tenant="t")),
         ({"a": 3}, CheckedOptions(delay="2m")),
     ]
-    with pytest.raises(DefinitionError, match="unknown option 'link': choose from delay"):
-        plain.apply_async((1,), link=5)
+    with pytest.raises(DefinitionError, match="unknown option 'colour': choose from delay"):
+        plain.apply_async((1,), colour=5)
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        ({"countdown": 5}, r"unknown option 'countdown' \(write delay=\)"),
+        ({"task_id": "a"}, r"unknown option 'task_id' \(write id=\)"),
+        ({"queue": "high"}, r"unknown option 'queue' \(lanes are called priorities: write priority="),
+        ({"retries": 3}, r"unknown option 'retries' \(a task retries by its setting: @task\(retry="),
+        ({"link": "other"}, r"unknown option 'link' \(a follow-up is a setting of the task: @task\(on_success="),
+    ],
+)
+def test_an_option_of_celery_names_its_counterpart_wherever_it_is_given(given, said):
+    with Pipeline(work):
+        for call in (
+            lambda: work.options(**given),
+            lambda: enqueue("work", {"a": 1}, **given),
+            lambda: asyncio.run(aenqueue("work", {"a": 1}, **given)),
+        ):
+            with pytest.raises(DefinitionError, match=said):
+                call()
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        ({"countdown": 5}, r"'countdown' is an option, and options never mix with arguments \(write delay=\)"),
+        ({"delay": 5}, r"'delay' is an option, .* \(write task.options\(delay=...\).delay\(...\)\)"),
+        ({"nope": 5}, "got an unexpected keyword argument 'nope'$"),
+    ],
+)
+def test_an_option_among_the_arguments_is_told_where_it_belongs(recording, given, said):
+    with pytest.raises(PayloadError, match=f"plain: .*{said}"):
+        plain.delay(1, **given)
+    assert recording.sent == []
 
 
 def test_celerys_spelling_of_a_time(recording):

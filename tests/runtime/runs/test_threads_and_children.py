@@ -17,7 +17,7 @@ from pathlib import Path
 import pytest
 
 from offload import Hooks, Retry, State, current_job, task
-from offload.core.tasks import context, inherited_job
+from offload.core.tasks import context, inherited_job, worker_process
 from offload.core.tasks.context import Origin, origin, running_job
 from offload.testing import Faults, Pipeline
 
@@ -49,6 +49,12 @@ def _as_before():
     yield
     assert (running_job(), origin()) == (None, Origin())
     assert inherited_job.VARIABLE not in os.environ
+
+
+@pytest.fixture
+def in_worker(monkeypatch):
+    """Let this process be a worker's, as the entry point does for good."""
+    monkeypatch.setattr(worker_process._Process, "now", worker_process.NoJob())
 
 
 def in_thread(call):
@@ -119,6 +125,7 @@ PLACES = [
 
 @pytest.mark.parametrize("place", PLACES)
 @pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning")
+@pytest.mark.usefixtures("in_worker")
 def test_what_a_job_starts_has_its_origin(place):
     with context.worker(), running(Job("a")):
         assert place(origin) == Origin("a", 4, "acme")
@@ -130,6 +137,7 @@ def test_outside_a_worker_a_chain_begins(place):
     assert place(origin) == Origin()
 
 
+@pytest.mark.usefixtures("in_worker")
 def test_an_executor_that_outlives_its_job_works_for_the_one_that_runs():
     with ThreadPoolExecutor(1) as pool, ThreadPool(1) as other, context.worker():
         for number in range(3):
@@ -140,6 +148,7 @@ def test_an_executor_that_outlives_its_job_works_for_the_one_that_runs():
             assert other.apply(origin) == Origin(str(number), 4, "acme")
 
 
+@pytest.mark.usefixtures("in_worker")
 def test_a_thread_that_outlives_its_job_still_belongs_to_it():
     turns, seen = threading.Semaphore(0), []
     told = threading.Semaphore(0)
@@ -167,6 +176,7 @@ def test_a_thread_that_outlives_its_job_still_belongs_to_it():
     assert seen == [Origin("a", 8, "acme")] * 4
 
 
+@pytest.mark.usefixtures("in_worker")
 def test_a_thread_that_was_there_before_belongs_to_no_job_for_good():
     turns, seen, told = threading.Semaphore(0), [], threading.Semaphore(0)
 
@@ -187,6 +197,7 @@ def test_a_thread_that_was_there_before_belongs_to_no_job_for_good():
     assert [each.parent for each in seen] == ["a", "b"]
 
 
+@pytest.mark.usefixtures("in_worker")
 def test_a_worker_outside_any_job_has_begun_the_chain():
     with context.worker():
         assert (running_job(), origin()) == (None, Origin(hops=1))
@@ -232,6 +243,7 @@ def test_a_variable_of_somebody_else_is_no_job(monkeypatch, value):
     monkeypatch.undo()
 
 
+@pytest.mark.usefixtures("in_worker")
 def test_the_variable_keeps_its_value_from_job_to_job():
     """A process never frees the memory of a variable's former value, and a worker runs jobs for days."""
     values, said = set(), []

@@ -7,7 +7,9 @@ format or a moved line does not break it; see `edits` and `selecting`.
 from __future__ import annotations
 
 from tests.simulation.planted import (
+    ages,
     by_hand,
+    by_name,
     claiming,
     ending,
     enqueueing,
@@ -23,6 +25,7 @@ from tests.simulation.planted import (
 )
 
 MUTANTS = (
+    *ages.MUTANTS,
     *claiming.MUTANTS,
     *ending.MUTANTS,
     *following.MUTANTS,
@@ -34,6 +37,7 @@ MUTANTS = (
     *hooks.MUTANTS,
     *runs.MUTANTS,
     *producing.MUTANTS,
+    *by_name.MUTANTS,
     *requests.MUTANTS,
     *security.MUTANTS,
 )

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from offload.client import bulk_requests
-from offload.client.bulk import Shipment
+from offload.client.bulk_lookup import BulkLookup
 from offload.client.bulk_requests import BulkJob
-from offload.client.key_lookup import job_of_key
+from offload.client.key_lookup import named_job
 from offload.client.sender import Sender
+from offload.client.shipment import Shipment
 from offload.core.enqueueing.bulk import IdPrefix
 from offload.core.enqueueing.options import CheckedOptions
 from offload.core.errors import Unavailable
@@ -41,7 +42,7 @@ MUTANTS = (
     Mutant("enqueue: the record replaces that of a faster worker", accept, drop(argument(Write, "when"))),
     Mutant(
         "key: a producer's death between key and message loses the job",
-        job_of_key,
+        named_job,
         put(comparison("in", "confirmed"), True),
     ),
     Mutant(
@@ -74,7 +75,7 @@ MUTANTS = (
     ),
     Mutant(
         "bulk: an id of another task counts as a job that is there",
-        Shipment._send_block,
+        BulkLookup.job_of,
         drop(statement(check_owner)),
         tests="tests/client/test_enqueueing_many.py",
     ),

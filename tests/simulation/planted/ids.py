@@ -3,18 +3,35 @@
 from __future__ import annotations
 
 from offload.cli import output
-from offload.client.key_lookup import job_of_key
+from offload.client.bulk_lookup import BulkLookup
+from offload.client.key_lookup import named_job
+from offload.client.named_calls import NamedCalls
+from offload.client.sender import Sender
+from offload.client.shipment import Shipment
+from offload.core.enqueueing.options import CheckedOptions
 from offload.core.errors import UnknownTask
-from offload.core.jobs import accepting, cancelling, claiming, ending, idempotency_keys
+from offload.core.ids import new_id
+from offload.core.jobs import accepting, arguments, cancelling, claiming, ending, idempotency_keys
 from offload.core.jobs.idempotency_keys import KeyUse
 from offload.core.jobs.job import Job
 from offload.core.jobs.record import of_task
 from offload.core.writes import Test, Write
 from offload.operate import dead_letters, redrive
 from offload.runtime.rejections import Rejections
-from tests.simulation.edits import always, drop, put
+from tests.simulation.edits import Code, always, drop, put
 from tests.simulation.planting import Mutant
-from tests.simulation.selecting import argument, branch, condition, conditional, entry, statement
+from tests.simulation.selecting import (
+    argument,
+    attribute,
+    branch,
+    call,
+    condition,
+    conditional,
+    entry,
+    go_on,
+    naming,
+    statement,
+)
 
 _IDS = (
     Mutant("ids: a message changes the record of any task", of_task, drop(condition("task"))),
@@ -79,8 +96,53 @@ _KEYS = (
         drop(entry("digest")),
     ),
     Mutant(
+        "key: the id of a job that is there has any free key",
+        idempotency_keys.job_of_id,
+        drop(branch()),
+    ),
+    Mutant(
+        "key: a free key is given to a job that is there, which is sent again",
+        Sender.send,
+        put(argument(Sender._send_keyed, 1), None),
+    ),
+    Mutant(
+        "bulk: other arguments of a key go unnoticed under the same prefix",
+        BulkLookup.job_of,
+        always(branch(on=attribute(CheckedOptions, "key"))),
+    ),
+    Mutant(
+        "arguments: the digests of equal ones are equal",
+        KeyUse.of,
+        put(call(new_id), ""),
+        tests="tests/core/jobs/test_arguments.py",
+    ),
+    Mutant(
+        "arguments: a set is written as its process orders it",
+        arguments._list,
+        put(call(sorted), Code("_0")),
+        tests="tests/core/jobs/test_arguments.py",
+    ),
+    Mutant(
+        "arguments: numbers are compared by their texts",
+        arguments.canonical,
+        drop(naming(arguments._number)),
+        tests="tests/core/jobs/test_arguments.py",
+    ),
+    Mutant(
+        "names: of two calls of one key, the arguments of the second are lost",
+        NamedCalls._of_key,
+        drop(branch()),
+        tests="tests/client/test_named_calls.py",
+    ),
+    Mutant(
+        "names: a call that has the job of another is sent too",
+        Shipment._blocks,
+        drop(branch(doing=go_on())),
+        tests="tests/client/test_named_calls.py",
+    ),
+    Mutant(
         "key: a key names another task's job",
-        job_of_key,
+        named_job,
         drop(statement(accepting.check_owner)),
         tests="tests/client/test_reused_keys.py",
     ),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from offload.core.flow import rate_limit
+from offload.core.flow import line, rate_limit
 from offload.core.jobs import record, state
 from offload.core.jobs.accepting import accept
 from offload.core.jobs.state import State
@@ -48,15 +48,44 @@ MUTANTS = (
     ),
     Mutant(
         "rate limit: a job joins the line again each time it comes back",
-        take_slot,
-        put("place_at", "place"),
+        line.Standing.read,
+        both(put("place_at", "place"), put("line_number", "number")),
         tests="tests/runtime/test_rate_limit.py",
     ),
     Mutant(
-        "rate limit: a place is noted over what changed meanwhile",
-        rate_limit.note_place,
+        "rate limit: where a job stands is noted over what changed meanwhile",
+        line.note_standing,
         drop(argument(Write, "when")),
         tests="tests/runtime/test_rate_limit.py",
+    ),
+    Mutant(
+        "rate limit: a job that is cancelled stays in the line",
+        line.leave_line,
+        put(argument(Write, "add"), {}),
+        tests="tests/runtime/test_rate_limit.py",
+    ),
+    Mutant(
+        "rate limit: who looks again sees that nobody has left",
+        line.waiting,
+        put("left", "gone"),
+        tests="tests/runtime/test_rate_limit.py",
+    ),
+    Mutant(
+        "rate limit: a changed rate moves nothing",
+        rate_limit.next_step,
+        drop(branch(doing=rate_limit.Recount)),
+        tests="tests/core/flow",
+    ),
+    Mutant(
+        "rate limit: a job that waits in the line does not expire before its place",
+        line.before_expiry,
+        put(call(min), Code("_0")),
+        tests="tests/runtime/test_rate_limit.py",
+    ),
+    Mutant(
+        "life: the record of a job in a line does not outlive its wait",
+        line.note_standing,
+        put(call(max), Code("_0")),
     ),
     Mutant(
         "rate limit: the job of a dead worker takes two slots for one start",

@@ -6,7 +6,7 @@ import signal
 from typing import Any
 
 from offload.core.errors import WrongResult
-from offload.core.tasks import context
+from offload.core.tasks import context, worker_process
 from offload.core.tasks.control import Permanent, SoftTimeLimitExceeded
 from offload.core.tasks.retry_policy import Retry
 from offload.core.tasks.signature import Signature
@@ -50,8 +50,8 @@ MUTANTS = (
     ),
     Mutant(
         "thread: one that outlives its job begins a chain anew",
-        context.leave,
-        drop(branch(doing=context._note_left_over)),
+        worker_process.leave,
+        drop(branch(doing=worker_process._note_left_over)),
         tests=_RUNTIME,
     ),
     Mutant("hops: a hook begins a chain", context.origin, put(call(int), 0), tests=_RUNTIME),

@@ -34,6 +34,7 @@ LONGEST_PREFIX = 64
 """Characters of an id prefix and its secret; the number and the tag still fit into a job id."""
 
 _TAG_BYTES = 10
+_MOST_DIGITS = 18
 _PREFIX = re.compile(rf"({JOB_ID.pattern})(?:/({JOB_ID.pattern}))?")
 
 
@@ -98,6 +99,13 @@ class IdPrefix(NamedTuple):
         tag = hashlib.blake2b(job_id.encode(), key=self.secret.encode(), digest_size=_TAG_BYTES)
         return f"{job_id}-{tag.hexdigest()}"
 
+    def index_of(self, job_id: str) -> int | None:
+        """Return the place among the calls to which this prefix gives a job id; None when it gives it to none."""
+        number = job_id.removeprefix(f"{self.name}-").partition("-")[0]
+        if not (number.isascii() and number.isdecimal() and len(number) <= _MOST_DIGITS):
+            return None
+        return int(number) if self.job_id(int(number)) == job_id else None
+
 
 class JobHandles(Sequence[H_co], Generic[H_co]):
     """The handles of many jobs, in the order of the calls. Each is made when it is asked for, so they need no memory.
@@ -117,7 +125,7 @@ class JobHandles(Sequence[H_co], Generic[H_co]):
 
     def __repr__(self) -> str:
         """Show how many there are, without the prefix, which may hold a secret."""
-        return f"<{self._count} jobs>"
+        return f"<{counted(self._count, 'job')}>"
 
     @overload
     def __getitem__(self, index: int) -> H_co: ...
@@ -129,8 +137,14 @@ class JobHandles(Sequence[H_co], Generic[H_co]):
             return [self._handle(each) for each in range(*index.indices(self._count))]
         place = index + self._count if index < 0 else index
         if not 0 <= place < self._count:
-            raise IndexError(f"there are {self._count} jobs, and no job {index}")
+            are = "is" if self._count == 1 else "are"
+            raise IndexError(f"there {are} {counted(self._count, 'job')}, and no job {index}")
         return self._handle(place)
+
+
+def counted(number: int, noun: str) -> str:
+    """Return a number with its noun: `1 job`, `2 jobs`."""
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
 
 
 class WrongCalls(PayloadError):
@@ -145,7 +159,8 @@ class WrongCalls(PayloadError):
         """Keep them, and name each."""
         named = "".join(f"\n  call {index}: {error}" for index, error in errors.items())
         more = f"\n  and {count - len(errors)} more" if count > len(errors) else ""
-        super().__init__(f"{count} of {total} calls are wrong, so nothing was enqueued:{named}{more}")
+        are = "is" if count == 1 else "are"
+        super().__init__(f"{count} of {counted(total, 'call')} {are} wrong, so nothing was enqueued:{named}{more}")
         self.errors: dict[int, OffloadError] = dict(errors)
         self.count: int = count
 
@@ -157,6 +172,7 @@ class PartlyEnqueued(OffloadError):
     no job runs twice. Or enqueue single ones again under `options(id=error.ids[index])` or their key.
 
     Attributes:
+        summary: How many failed, as a text.
         handles: One entry a call: the handle, or None where it failed.
         failed: How many failed.
         failures: Index of each failed call and its error, of the first hundred.
@@ -172,9 +188,9 @@ class PartlyEnqueued(OffloadError):
     ) -> None:
         """Keep them, so that the caller can try the failed ones again."""
         index, error = next(iter(failures.items()))
-        super().__init__(
-            f"{failed} of {len(handles)} jobs were not enqueued, as far as is known; the first, call {index}: {error}"
-        )
+        jobs, were = counted(len(handles), "job"), "was" if failed == 1 else "were"
+        self.summary: str = f"{failed} of {jobs} {were} not enqueued, as far as is known"
+        super().__init__(f"{self.summary}; the first, call {index}: {error}")
         self.handles: JobHandles[JobHandle[Any] | None] = handles
         self.failed: int = failed
         self.failures: dict[int, OffloadError] = dict(failures)

@@ -11,6 +11,7 @@ from offload.core.jobs.manual_retry import LOOK_FOR_SECONDS
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from offload.core.durations import Duration
     from offload.core.jobs.job import Job
     from offload.core.jobs.state import State
 
@@ -33,13 +34,13 @@ class JobService(Protocol):
     def cancel(self, job_id: str, task: str | None = None) -> Job:
         """Cancel a job."""
 
-    def retry(self, job_id: str, timeout: float, task: str | None = None) -> Job:
+    def retry(self, job_id: str, timeout: Duration, task: str | None = None) -> Job:
         """Run a job again that failed or waits for its next attempt."""
 
-    def wait(self, job_id: str, timeout: float | None, task: str | None = None) -> Job:
+    def wait(self, job_id: str, timeout: Duration | None, task: str | None = None) -> Job:
         """Wait until the job has ended."""
 
-    async def await_(self, job_id: str, timeout: float | None, task: str | None = None) -> Job:  # noqa: ASYNC109 - the job's wait, not a scope's
+    async def await_(self, job_id: str, timeout: Duration | None, task: str | None = None) -> Job:  # noqa: ASYNC109 - the job's wait, not a scope's
         """`wait` for `async` code."""
 
     async def off_loop(self, call: Callable[[], T]) -> T:
@@ -83,22 +84,25 @@ class JobHandle(Generic[R_co]):
         """Read the job's state; one request."""
         return self.record().state
 
-    def wait(self, timeout: float | None = None) -> Job:
+    def wait(self, timeout: Duration | None = None) -> Job:
         """Wait until the job has ended and return its record.
 
         Args:
-            timeout: Seconds; None waits as long as it takes.
+            timeout: Seconds, a `timedelta`, or a text such as `"30s"`; None waits as long as it takes.
 
         Raises:
             ResultTimeout: The job goes on.
         """
         return self._service.wait(self.id, timeout, self._accepted_for).of_task(self.task)
 
-    def result(self, timeout: float | None = None) -> R_co:
+    def result(self, timeout: Duration | None = None) -> R_co:
         """Wait for the job and return what the task returned, in its annotated type.
 
+        The handle of a job that was enqueued by name returns plain JSON values: a datetime as its text, a model as a
+        dict.
+
         Args:
-            timeout: Seconds; None waits as long as it takes.
+            timeout: Seconds, a `timedelta`, or a text such as `"30s"`; None waits as long as it takes.
 
         Raises:
             JobFailed: The job failed; the error is in `error`.
@@ -124,11 +128,11 @@ class JobHandle(Generic[R_co]):
         """
         return self._service.cancel(self.id, self._accepted_for)
 
-    def retry(self, timeout: float = LOOK_FOR_SECONDS) -> Job:
+    def retry(self, timeout: Duration = LOOK_FOR_SECONDS) -> Job:
         """Run a job again that failed, with fresh attempts, or start one at once that waits for its next attempt.
 
         Args:
-            timeout: Seconds to look for a failed job's message in the dead-letter queue; it may be on its way there.
+            timeout: How long to look for a failed job's message in the dead-letter queue; it may be on its way there.
 
         Returns:
             The record after the request. `wait` and `result` then wait for the new end.
@@ -147,11 +151,11 @@ class JobHandle(Generic[R_co]):
         """`status` for `async` code."""
         return await self._service.off_loop(self.status)
 
-    async def await_(self, timeout: float | None = None) -> Job:  # noqa: ASYNC109 - the job's wait, not a scope's
+    async def await_(self, timeout: Duration | None = None) -> Job:  # noqa: ASYNC109 - the job's wait, not a scope's
         """`wait` for `async` code. It takes no thread: thousands of jobs can be waited for at once."""
         return (await self._service.await_(self.id, timeout, self._accepted_for)).of_task(self.task)
 
-    async def aresult(self, timeout: float | None = None) -> R_co:  # noqa: ASYNC109 - the job's wait, not a scope's
+    async def aresult(self, timeout: Duration | None = None) -> R_co:  # noqa: ASYNC109 - the job's wait, not a scope's
         """`result` for `async` code; it waits as `await_` does."""
         job = await self.await_(timeout)
         if job.result_ref is None:
@@ -162,6 +166,6 @@ class JobHandle(Generic[R_co]):
         """`cancel` for `async` code."""
         return await self._service.off_loop(self.cancel)
 
-    async def aretry(self, timeout: float = LOOK_FOR_SECONDS) -> Job:  # noqa: ASYNC109 - how long to look, not a scope's
+    async def aretry(self, timeout: Duration = LOOK_FOR_SECONDS) -> Job:  # noqa: ASYNC109 - how long to look, not a scope's
         """`retry` for `async` code."""
         return await self._service.off_loop(lambda: self.retry(timeout))

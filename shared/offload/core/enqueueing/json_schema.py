@@ -6,41 +6,22 @@ its producer imports the task or only names it.
 
 from __future__ import annotations
 
-import base64
-import binascii
+import ipaddress
+import json
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from enum import Enum, IntEnum, StrEnum
+from typing import Any
 
-from pydantic_core import SchemaError, SchemaValidator, core_schema
+from pydantic_core import CoreSchema, SchemaError, SchemaValidator, core_schema, to_json
 
-if TYPE_CHECKING:
-    from collections.abc import Callable
+from offload.core.enqueueing import schema_words as words
+from offload.core.jobs.arguments import as_set
 
-    from pydantic_core import CoreSchema
-
-LEFT_TO_WORKER = "x-left-to-worker"
-"""Marks a part of a schema whose JSON form only the worker can check: a validator of the task's own sees it first."""
-
-FIELD_NAME = "x-name"
-"""The name of a field that has an alias. The alias is the name in the schema; the field's name is what is written."""
-
-DECIMAL = "decimal"
-"""The format of a `Decimal`. JSON schema has no name for it."""
-
-_DEFINITIONS = "#/$defs/"
-BOUNDS = {
-    "minimum": "ge",
-    "exclusiveMinimum": "gt",
-    "maximum": "le",
-    "exclusiveMaximum": "lt",
-    "multipleOf": "multiple_of",
-}
-"""Bounds of numbers: the keyword of JSON schema and the name in pydantic's core."""
-
-_LENGTHS = {"minLength": "min_length", "maxLength": "max_length"}
-_ITEMS = {"minItems": "min_length", "maxItems": "max_length"}
-_PROPERTIES = {"minProperties": "min_length", "maxProperties": "max_length"}
+CONFIG = core_schema.CoreConfig(ser_json_bytes="base64", ser_json_inf_nan="strings", val_json_bytes="base64")
+WRITING: dict[str, Any] = {"bytes_mode": "base64", "inf_nan_mode": "strings", "by_alias": False, "round_trip": True}
+"""How a checked payload becomes JSON; the settings of `Signature`."""
 
 
 def rebuilt(schema: Mapping[str, Any]) -> CoreSchema:
@@ -74,40 +55,44 @@ class _Rebuilding:
         for _ in self.definitions:
             if "$ref" not in node:
                 break
-            node = self.definitions[node["$ref"].removeprefix(_DEFINITIONS)]
+            node = self.definitions[node["$ref"].removeprefix(words.DEFINITIONS)]
         return node
 
     def _part(self, node: Any) -> CoreSchema:
-        # A secret is only noted on its way to the task, so its schema says all.
-        if not isinstance(node, Mapping) or (LEFT_TO_WORKER in node and not node.get("writeOnly")):
+        if not isinstance(node, Mapping) or words.LEFT_TO_WORKER in node:
             return core_schema.any_schema()
         if "$ref" in node:
-            return core_schema.definition_reference_schema(node["$ref"].removeprefix(_DEFINITIONS))
+            return core_schema.definition_reference_schema(node["$ref"].removeprefix(words.DEFINITIONS))
         if "const" in node or "enum" in node:
-            return _one_of(node["enum"] if "enum" in node else [node["const"]])
+            return _one_of(node["enum"] if "enum" in node else [node["const"]], node.get(words.RULES))
         if "anyOf" in node or "oneOf" in node:
             return self._union(node)
+        if "contentSchema" in node:
+            return _json_text(self._part(node["contentSchema"]))
         kind = node.get("type")
         if kind == "object":
             return self._object(node)
         if kind == "array":
             return self._array(node)
-        return _SCALARS[kind](node) if isinstance(kind, str) and kind in _SCALARS else core_schema.any_schema()
+        return _leaf(node)
 
     def _union(self, node: Mapping[str, Any]) -> CoreSchema:
-        told_apart = node.get("discriminator", {})
-        if "mapping" in told_apart:
-            choices = {tag: self._part({"$ref": ref}) for tag, ref in told_apart["mapping"].items()}
-            return core_schema.tagged_union_schema(choices, told_apart["propertyName"])
-        return core_schema.union_schema([self._part(choice) for choice in node.get("anyOf") or node["oneOf"]])
+        choices: list[Any] = [self._part(choice) for choice in node.get("anyOf") or node["oneOf"]]
+        if words.TAGS in node:
+            tagged = dict(zip(node[words.TAGS], choices, strict=True))
+            return core_schema.tagged_union_schema(tagged, node["discriminator"]["propertyName"])
+        if len(choices) == _NULLABLE and choices[1]["type"] == "none":
+            return core_schema.nullable_schema(choices[0])
+        return core_schema.union_schema(choices, **node.get(words.RULES, {}))
 
     def _object(self, node: Mapping[str, Any], *, with_defaults: bool = True) -> CoreSchema:
         others = node.get("additionalProperties")
         if "properties" not in node and others is not False:
-            return self._mapping(node, others)
+            names = self._part(node[words.KEYS]) if words.KEYS in node else core_schema.any_schema()
+            return core_schema.dict_schema(names, self._part(others), **_limits(node, words.PROPERTIES))
         required = node.get("required", ())
         fields = {
-            _written_name(name, part): self._field(name, part, required=name in required, with_default=with_defaults)
+            name: self._field(name, part, required=name in required, with_default=with_defaults)
             for name, part in node.get("properties", {}).items()
         }
         if others is False:
@@ -120,73 +105,144 @@ class _Rebuilding:
         part = self._part(node)
         if with_default and not required and "default" in node:
             part = core_schema.with_default_schema(part, default=node["default"])
-        written = _written_name(name, node)
-        names: list[list[str | int]] | None = None if written == name else [[name], [written]]
+        aliases = node.get(words.ALIASES) if isinstance(node, Mapping) else None
+        paths = [aliases] if isinstance(aliases, str) else aliases
+        if paths and not isinstance(paths[0], list):
+            paths = [paths]
+        names = [*paths, [name]] if paths else None
         return core_schema.typed_dict_field(part, required=required, validation_alias=names)
 
-    def _mapping(self, node: Mapping[str, Any], others: Any) -> CoreSchema:
-        names: CoreSchema = core_schema.any_schema()  # a mapping by numbers has their texts in JSON
-        patterns = node.get("patternProperties", {})
-        if "propertyNames" in node:
-            names = self._part(node["propertyNames"])
-        elif len(patterns) == 1:
-            ((pattern, others),) = patterns.items()
-            names = _text({"pattern": pattern})
-        return core_schema.dict_schema(names, self._part(others), **_limits(node, _PROPERTIES))
-
     def _array(self, node: Mapping[str, Any]) -> CoreSchema:
-        lengths = _limits(node, _ITEMS)
+        lengths = _limits(node, words.ITEMS)
+        if words.NAMES in node:
+            return self._named_tuple(node)
         if "prefixItems" in node:
             places = [self._part(place) for place in node["prefixItems"]]
-            if lengths == dict.fromkeys(_ITEMS.values(), len(places)):
+            if lengths == dict.fromkeys(words.ITEMS.values(), len(places)):
                 return core_schema.tuple_schema(places)
             return core_schema.list_schema(**lengths)
         items = self._part(node.get("items"))
-        # A set counts its items once the equal ones are one, which is the worker's to do.
-        return core_schema.list_schema(items, **({} if node.get("uniqueItems") else lengths))
+        if not node.get("uniqueItems"):
+            return core_schema.list_schema(items, **lengths)
+        if not _SCALARS.isdisjoint([node.get("items", {}).get("type"), *node.get("items", {})]):
+            return core_schema.set_schema(items, **lengths)
+        # Which objects are equal is known to their class. A set has no more items than its list.
+        lengths.pop("max_length", None)
+        listed = core_schema.list_schema(items, **lengths)
+        return core_schema.no_info_after_validator_function(_sorted_objects, listed)
+
+    def _named_tuple(self, node: Mapping[str, Any]) -> CoreSchema:
+        names, places = node[words.NAMES], node["prefixItems"]
+        fields = {
+            name: self._field(name, place, required=index < node["minItems"], with_default=True)
+            for index, (name, place) in enumerate(zip(names, places, strict=True))
+        }
+
+        def by_name(value: Any) -> Any:
+            if not isinstance(value, list | tuple):
+                return value
+            return dict(zip(names, value, strict=False)) | dict.fromkeys(map(str, range(len(names), len(value))))
+
+        def in_order(value: dict[str, Any]) -> Any:
+            return [value[name] for name in names] if len(value) == len(names) else value
+
+        known = core_schema.typed_dict_schema(fields, extra_behavior="forbid")
+        by_order = core_schema.no_info_after_validator_function(in_order, known)
+        return core_schema.no_info_before_validator_function(by_name, by_order)
 
 
-def _written_name(name: str, node: Any) -> str:
-    return str(node.get(FIELD_NAME, name)) if isinstance(node, Mapping) else name
+_SCALARS = {"string", "integer", "number", "boolean", "enum", "const"}
+"""Types, and words, of values that can be in a set as they are."""
+
+_NULLABLE = 2
+"""Choices of what may be null."""
 
 
-def _limits(node: Mapping[str, Any], names: Mapping[str, str]) -> Any:
+def _sorted_objects(items: list[Any]) -> list[Any]:
+    return as_set(json.loads(to_json(items, **WRITING)))
+
+
+def _limits(node: Mapping[str, Any], names: words.Words) -> Any:
     return {name: node[keyword] for keyword, name in names.items() if keyword in node}
 
 
-def _one_of(values: list[Any]) -> CoreSchema:
-    literal = core_schema.literal_schema(values)
-    if not all(type(value) is int for value in values):
-        return literal
-    return core_schema.no_info_before_validator_function(_whole_number, literal)
+def _one_of(values: list[Any], rules: Mapping[str, Any] | None) -> CoreSchema:
+    if not rules:
+        return core_schema.no_info_before_validator_function(_value_of_member, core_schema.literal_schema(values))
+    # A union with an Enum prefers members to their values, so this is an Enum too.
+    kind, sub_type = _ENUMS[rules["sub_type"]], rules["sub_type"]
+    made: Any = kind("Values", [(f"value_{index}", value) for index, value in enumerate(values)])
+    of_member = core_schema.enum_schema(made, list(made), sub_type=None if sub_type == "any" else sub_type)
+
+    def own_member(value: Any) -> Any:
+        try:
+            return made(value.value) if isinstance(value, Enum) else value
+        except ValueError:
+            return value
+
+    return core_schema.no_info_before_validator_function(own_member, of_member)
 
 
-def _whole_number(value: Any) -> Any:
-    """Read a number from its text: an `IntEnum` takes both."""
+def _value_of_member(value: Any) -> Any:
+    return value.value if isinstance(value, Enum) else value
+
+
+_ENUMS: Mapping[str, Any] = {"any": Enum, "int": IntEnum, "str": StrEnum}
+"""The kinds of Enums, by what pydantic's core calls them."""
+
+
+def _json_text(content: CoreSchema) -> CoreSchema:
+    """Return the schema of a text that is JSON: the text is written anew from what it says."""
+    return core_schema.no_info_after_validator_function(
+        lambda value: to_json(value, **WRITING).decode(), core_schema.json_schema(content)
+    )
+
+
+def _leaf(node: Mapping[str, Any]) -> CoreSchema:
+    form = str(node.get("format") or node.get("type"))
+    if form in _IN_PYTHON:
+        return _in_python(_IN_PYTHON[form])
+    kind = "bytes" if form == words.UTF8 else words.BY_FORMAT.get(form)
+    if kind is None:
+        return core_schema.str_schema() if node.get("type") == "string" else core_schema.any_schema()
+    rules = {**_limits(node, words.LEAVES[kind].words), **node.get(words.RULES, {})}
+    if kind == "bytes":
+        rules.pop("strict", None)
+        return _bytes(rules, as_text=form == words.UTF8)
+    made: Any = {"type": kind, **rules}
+    if "strict" in rules and kind in words.AS_TEXT:
+        return _strict(made)
+    return made if _is_known(made) else core_schema.any_schema()
+
+
+def _is_known(schema: CoreSchema) -> bool:
+    """Return whether this version of pydantic knows all rules, and a pattern's language."""
+    if len(schema) == 1:
+        return True
     try:
-        return int(value) if isinstance(value, str) else value
-    except ValueError:
-        return value
+        SchemaValidator(schema)
+    except SchemaError:
+        return False
+    return True
 
 
-def _text(node: Mapping[str, Any]) -> CoreSchema:
-    name = node.get("format", "")
-    if name in _FORMATS:
-        return _FORMATS[name](node)
-    lengths = _limits(node, _LENGTHS)
-    text = core_schema.str_schema(**lengths)
-    if "pattern" not in node:
-        return text
-    matching = core_schema.str_schema(pattern=node["pattern"], **lengths)
-    try:
-        SchemaValidator(matching)
-    except SchemaError:  # a pattern for Python's own engine
-        return text
-    return matching
+def _strict(schema: Any) -> CoreSchema:
+    """Return the schema of a strict type, which takes a text as its JSON form."""
+    in_json = SchemaValidator({**schema, "strict": False}, CONFIG)
+
+    def read(value: Any) -> Any:
+        return in_json.validate_json(to_json(value)) if isinstance(value, str) else value
+
+    return core_schema.no_info_before_validator_function(read, schema)
 
 
-def _bytes(node: Mapping[str, Any]) -> CoreSchema:
-    content = core_schema.bytes_schema(**_limits(node, _LENGTHS))
+_BASE64 = SchemaValidator(core_schema.bytes_schema(), CONFIG)
+
+
+def _bytes(rules: Any, *, as_text: bool) -> CoreSchema:
+    content = core_schema.bytes_schema(**rules)
+    if as_text:
+        return core_schema.no_info_after_validator_function(bytes.decode, content)
     return core_schema.no_info_before_validator_function(_bytes_from_text, content)
 
 
@@ -194,25 +250,28 @@ def _bytes_from_text(value: Any) -> Any:
     if not isinstance(value, str):
         return value
     try:
-        text = value.replace("-", "+").replace("_", "/").rstrip("=")
-        return base64.b64decode(text + "=" * (-len(text) % 4), validate=True)
-    except (binascii.Error, ValueError) as error:
+        # A bytearray fits less well than bytes: a union with a text takes the text as it is.
+        return bytearray(_BASE64.validate_json(to_json(value)))
+    except ValueError as error:
         raise ValueError("a text must be base64; give bytes to have them written so") from error
 
 
-_FORMATS: dict[str, Callable[[Mapping[str, Any]], CoreSchema]] = {
-    "date-time": lambda _: core_schema.datetime_schema(),
-    "date": lambda _: core_schema.date_schema(),
-    "time": lambda _: core_schema.time_schema(),
-    "duration": lambda _: core_schema.timedelta_schema(),
-    "base64url": _bytes,
-    DECIMAL: lambda node: core_schema.decimal_schema(**_limits(node, BOUNDS)),
-    **dict.fromkeys(("uuid", *(f"uuid{version}" for version in range(1, 9))), lambda _: core_schema.uuid_schema()),
+_IN_PYTHON: Mapping[str, Any] = {
+    "ipv4": ipaddress.IPv4Address,
+    "ipv6": ipaddress.IPv6Address,
+    "ipv4network": ipaddress.IPv4Network,
+    "ipv6network": ipaddress.IPv6Network,
+    "ipv4interface": ipaddress.IPv4Interface,
+    "ipv6interface": ipaddress.IPv6Interface,
+    "ipvanyaddress": "IPvAnyAddress",
+    "ipvanynetwork": "IPvAnyNetwork",
+    "ipvanyinterface": "IPvAnyInterface",
+    "regex": re.Pattern,
 }
-_SCALARS: dict[str, Callable[[Mapping[str, Any]], CoreSchema]] = {
-    "string": _text,
-    "integer": lambda node: core_schema.int_schema(**_limits(node, BOUNDS)),
-    "number": lambda node: core_schema.float_schema(**_limits(node, BOUNDS)),
-    "boolean": lambda _: core_schema.bool_schema(),
-    "null": lambda _: core_schema.none_schema(),
-}
+"""Formats of types that pydantic reads with code of its own."""
+
+
+def _in_python(cls: Any) -> CoreSchema:
+    import pydantic  # few tasks have such a type
+
+    return pydantic.TypeAdapter(getattr(pydantic, cls) if isinstance(cls, str) else cls).core_schema

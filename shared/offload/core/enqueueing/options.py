@@ -116,7 +116,10 @@ class CheckedOptions:
         unknown = set(given) - set(_DEFAULTS)
         if unknown:
             name = min(unknown)
-            msg = f"unknown option {name!r}{did_you_mean(name, _DEFAULTS)}: choose from {', '.join(_DEFAULTS)}"
+            from offload.core.enqueueing.celery_names import hint  # only an error needs it
+
+            msg = f"unknown option {name!r}{hint(name) or did_you_mean(name, _DEFAULTS)}: choose from "
+            msg += ", ".join(_DEFAULTS)
             raise DefinitionError(msg)
         return cls(**given)
 

@@ -1,8 +1,8 @@
 """The payload of a task that its producer does not import, checked by the schema in the stack's manifest.
 
-`core/tasks/signature.py` writes the schema from the function's annotations. The rules and the words of errors are those
-of `.delay()`: `"5"` is an int, a datetime is written as ISO 8601, and every wrong field is named. A value may be given
-in its JSON form, or as:
+`core/tasks/schema_writer.py` writes the schema from the function's annotations. The rules and the words of errors are
+those of `.delay()`: `"5"` is an int, a datetime is written as ISO 8601, and every wrong field is named. A value may be
+given in its JSON form, or as:
 
 | the schema says                            | accepted too                                      |
 |--------------------------------------------|---------------------------------------------------|
@@ -12,7 +12,8 @@ in its JSON form, or as:
 | an object                                  | a model, a dataclass, any mapping                 |
 | an array                                   | a tuple, a set                                    |
 
-What a schema cannot say is left to the worker, which has the function.
+What a schema cannot say is left to the worker, which has the function: the part is accepted, and written as it was
+given.
 """
 
 from __future__ import annotations
@@ -27,12 +28,12 @@ from typing import Any
 from uuid import UUID
 
 from pydantic import ValidationError
-from pydantic_core import SchemaSerializer, SchemaValidator, core_schema, to_jsonable_python
+from pydantic_core import SchemaValidator, to_json, to_jsonable_python
 
-from offload.core.enqueueing.json_schema import rebuilt
+from offload.core.enqueueing.json_schema import CONFIG, WRITING, rebuilt
 from offload.core.errors import PayloadError
+from offload.core.jobs.arguments import canonical, with_sorted_sets
 
-_CONFIG = core_schema.CoreConfig(ser_json_bytes="base64", ser_json_inf_nan="strings")
 _KEPT = (str, int, float, bool, bytes, datetime, date, time, timedelta, UUID, Decimal, type(None))
 
 
@@ -61,9 +62,8 @@ class PayloadSchema:
             schema: The payload's JSON schema, as `Signature.schema` writes it.
         """
         self._task = task
-        core = rebuilt(schema)
-        self._validator = SchemaValidator(core, _CONFIG)
-        self._serializer = SchemaSerializer(core, _CONFIG)
+        self._validator = SchemaValidator(rebuilt(schema), CONFIG)
+        self._has_sets = '"uniqueItems"' in json.dumps(schema)
 
     def write(self, payload: Mapping[str, Any]) -> dict[str, Any]:
         """Turn arguments by name, JSON values or Python ones, into a payload of JSON values.
@@ -72,25 +72,41 @@ class PayloadSchema:
             PayloadError: The arguments do not fit; names each wrong one.
         """
         try:
-            checked = self._validator.validate_python(_plain(payload))
-            written: dict[str, Any] = json.loads(self._serializer.to_json(checked, warnings=False))
+            checked = self._validator.validate_python(_plain(payload, with_sets=self._has_sets))
+            written: dict[str, Any] = json.loads(to_json(checked, **WRITING))
+            if self._has_sets:
+                written = with_sorted_sets(checked, written)
         except (ValueError, TypeError, RecursionError) as error:  # what pydantic raises is a ValueError
             raise wrong_fields(self._task, error) from error
         return written
 
 
-def _plain(value: Any) -> Any:
-    """Return a value without classes of the caller's own: models and dataclasses as mappings, members as values."""
-    if type(value) in _KEPT:
+def _plain(value: Any, *, with_sets: bool) -> Any:
+    """Return a value without classes of the caller's own: models and dataclasses as mappings.
+
+    Args:
+        value: The value.
+        with_sets: Whether sets stay sets: a union may have a list too. Else they become lists, sorted.
+    """
+    if type(value) in _KEPT or isinstance(value, Enum):  # a number or a text takes a member too: it is read there
         return value
-    if isinstance(value, Enum):
-        return _plain(value.value)
     if isinstance(value, Mapping):
-        return {_plain(name): _plain(item) for name, item in value.items()}
-    if isinstance(value, list | tuple | AbstractSet):
-        return [_plain(item) for item in value]
+        return {_plain(name, with_sets=with_sets): _plain(item, with_sets=with_sets) for name, item in value.items()}
+    if isinstance(value, list):
+        return [_plain(item, with_sets=with_sets) for item in value]
+    if isinstance(value, tuple):  # stays one: a union may have a list too
+        return tuple(_plain(item, with_sets=with_sets) for item in value)
+    if isinstance(value, AbstractSet):
+        return _plain_set(value, with_sets=with_sets)
     if isinstance(value, bytearray | memoryview):
         return bytes(value)
     if hasattr(value, "get_secret_value"):  # pydantic writes asterisks for it
-        return _plain(value.get_secret_value())
-    return to_jsonable_python(value, by_alias=False, bytes_mode="base64", inf_nan_mode="strings")
+        return _plain(value.get_secret_value(), with_sets=with_sets)
+    return to_jsonable_python(value, **WRITING)
+
+
+def _plain_set(value: AbstractSet[Any], *, with_sets: bool) -> Any:
+    if with_sets and isinstance(value, set | frozenset) and all(type(item) in _KEPT for item in value):
+        return value
+    items = [_plain(item, with_sets=with_sets) for item in value]
+    return sorted(items, key=lambda item: canonical(to_jsonable_python(item, **WRITING)))

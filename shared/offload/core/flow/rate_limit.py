@@ -6,10 +6,11 @@ that is past, and moves `tat` one interval on. A worker takes a slot only if it 
 slot is past or at most `HORIZON_MS` ahead, and the worker sleeps until then. So what delays a message never brings two
 starts closer together than the limit allows.
 
-A job without a slot gets a place in a line. A place is a moment; the item's `line` is the place of the job that joins
-next. The job's record notes its place (`place_at`), and its message waits until shortly before. A job whose place has
-come may take any slot; a new job takes one only when nobody waits. Places follow each other at the rate, so the jobs
-come back one by one.
+A job without a slot waits in a line, see `line`. A job whose place has come may take any slot. A new job takes one only
+when nobody waits, or when nobody has come for a slot: who was to come for it is gone.
+
+The item notes the interval that it counts with. When a deployment changes the rate, what is ahead of now is counted
+anew: so many starts have been allowed, and each of them weighs what the new rate says.
 """
 
 from __future__ import annotations
@@ -20,27 +21,28 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
 
 from offload.core.errors import DefinitionError
-from offload.core.jobs.record import DAY_MS, first_attributes, first_history, record_ttl
-from offload.core.jobs.state import State
+from offload.core.flow import line
+from offload.core.jobs.record import DAY_MS
+from offload.core.retention import LONGEST_DELAY
 from offload.core.writes import Test, Write
 
 if TYPE_CHECKING:
-    import random
-    from collections.abc import Mapping
-
-    from offload.core.messages.delivery import Delivery
-    from offload.core.records import JobRecord, RateRecord
+    from offload.core.flow.line import Standing
+    from offload.core.records import RateRecord
 
 HORIZON_MS = 3_000
 """How long a worker sleeps at most until its slot. A message comes back on the second, and a little late."""
 
-LEAD_MS = 1_000
-"""A job comes back this much before its place: its message takes a while to be received."""
+IDLE_MS = 3_000
+"""How long a slot is kept for the job that is next in the line, if half of an interval is not less."""
 
-_LONGEST_LATE_WAIT_MS = 900_000
+FASTEST = 300
+"""Starts a second that a limit may have at most. Each start writes the limit's item, and that of a job which has waited
+has written it before, when the job joined the line. DynamoDB takes a thousand writes of one item a second, those that
+are refused because another worker was faster among them."""
+
 _UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 _LIFE_MS = DAY_MS * 400
-_UNCHANGED = ("task", "state", "updated_at", "lease")
 _MICRO = 1_000
 """Microseconds in a millisecond. The item counts in them, since 300 starts a second are no whole milliseconds apart."""
 _MOST_ROUNDED = 1.005
@@ -53,7 +55,7 @@ class RateLimit:
     In any time of t seconds, at most `burst + t * rate` jobs start.
 
     Attributes:
-        rate: Starts per unit: `N/s`, `N/m`, `N/h` or `N/d`.
+        rate: Starts per unit: `N/s`, `N/m`, `N/h` or `N/d`; from one in 365 days to 300 a second.
         burst: Starts that may happen at once after a quiet time.
     """
 
@@ -61,8 +63,16 @@ class RateLimit:
     burst: int = 1
 
     def __post_init__(self) -> None:
-        """Check the spelling."""
-        if self.interval() <= 0 or isinstance(self.burst, bool) or not isinstance(self.burst, int) or self.burst < 1:
+        """Check the spelling and the bounds."""
+        interval = self.interval()
+        if interval * FASTEST < 1 or interval > LONGEST_DELAY:
+            msg = (
+                f"rate_limit: rate={self.rate!r} must be from '{86400 / LONGEST_DELAY:.4f}/d' to '{FASTEST}/s': every "
+                "start writes one item of the job table, which takes 1,000 writes a second; without rate_limit, "
+                "max_concurrency alone bounds the starts"
+            )
+            raise DefinitionError(msg)
+        if isinstance(self.burst, bool) or not isinstance(self.burst, int) or self.burst < 1:
             msg = f"rate_limit: burst={self.burst!r} must be a whole number of at least 1"
             raise DefinitionError(msg)
 
@@ -82,7 +92,19 @@ class Slot(NamedTuple):
 
 
 class Place(NamedTuple):
-    """Join the line by this write; `place_of` tells from the item afterwards when the place comes."""
+    """Take a place in the line's front by this write; `place_of` tells from the item afterwards when it comes."""
+
+    write: Write[RateRecord]
+
+
+class Join(NamedTuple):
+    """Take a number by this write; the item's `joined` is the job's number afterwards. Then decide again."""
+
+    write: Write[RateRecord]
+
+
+class Recount(NamedTuple):
+    """Count what is ahead of now by the new rate, by this write. Then decide again."""
 
     write: Write[RateRecord]
 
@@ -93,16 +115,25 @@ class Late(NamedTuple):
     until: int
 
 
+class Look(NamedTuple):
+    """Others are ahead: look again at epoch milliseconds `at`. As far as the item tells, the job starts at `start`."""
+
+    at: int
+    start: int
+
+
+Step = Slot | Place | Join | Recount | Late | Look
+
+
 def next_step(
     item: RateRecord | None,
     task: str,
     limit: RateLimit,
     now: int,
     *,
-    place: int | None,
+    standing: Standing,
     horizon_ms: int,
-    rng: random.Random,
-) -> Slot | Place | Late:
+) -> Step:
     """Decide how a job that wants to start goes on.
 
     Args:
@@ -110,34 +141,52 @@ def next_step(
         task: The task's name.
         limit: Its limit.
         now: Epoch milliseconds.
-        place: The job's place, if it has one; it has come, or will within `LEAD_MS`.
+        standing: Where the job stands in the line. A place has come, or will within `LEAD_MS`.
         horizon_ms: How long the worker can sleep until a slot, 0 to `HORIZON_MS`.
-        rng: Spreads those that come back late.
     """
-    item_id, interval = f"rate#{task}", _interval(limit)
-    now_us, life = now * _MICRO, {"ttl": (now + _LIFE_MS) // 1000}
-    tat, line = (item.get("tat", 0), item.get("line", 0)) if item else (0, 0)
+    known: RateRecord = item or {}
+    item_id, interval, now_us = line.item_id(task), _interval(limit), now * _MICRO
+    tat, end, life = known.get("tat", 0), known.get("line", 0), {"ttl": (now + _LIFE_MS) // 1000}
+    counted = known.get("interval", interval)
+    if counted != interval and max(tat, end) > now_us:
+        same = (Test("interval", "=", counted), Test("tat", "=", tat))
+        moved = {name: now_us + max(0, at - now_us) * interval // counted for name, at in (("tat", tat), ("line", end))}
+        return Recount(Write(item_id, when=(same,), set={**moved, "interval": interval, **life}))
     early = (limit.burst - 1) * interval
     slot, latest_slot = max(tat - early, now_us), now_us + horizon_ms * _MICRO
+    due, waiting = standing.place is not None, line.waiting(known)
+    idle = tat + min(IDLE_MS * _MICRO, interval // 2) <= now_us
     nobody_waits = Test("line", "<=", now_us + HORIZON_MS * _MICRO)
-    passes = place is not None or line <= nobody_waits.value
-    if passes and slot <= latest_slot:
+    first = not waiting and end <= nobody_waits.value
+    if slot <= latest_slot and (due or idle or first):
+        left = line.taken_from(known, standing, in_turn=False)
         if tat <= now_us:
             unused = ((Test("tat", "absent"),), (Test("tat", "<=", now_us),))
-            when = unused if place is not None else _and_nobody_waits(unused, nobody_waits)
-            return Slot(Write(item_id, when=when, set={"tat": now_us + interval, **life}))
+            when = unused if due or idle else _and_nobody_waits(unused, nobody_waits)
+            fresh = {"tat": now_us + interval, "interval": interval, **left.set, **life}
+            return Slot(Write(item_id, when=when, set=fresh, add=left.add))
         # Others may take slots meanwhile. A slot of the past, which nobody has used, cannot be taken any more.
-        within = ((Test("tat", ">=", now_us), Test("tat", "<=", latest_slot + early)),)
-        when = within if place is not None else _and_nobody_waits(within, nobody_waits)
-        return Slot(Write(item_id, when=when, set=life, add={"tat": interval}))
-    if place is not None:
-        late = min(max(now - place, 0), _LONGEST_LATE_WAIT_MS)
-        return Late(now + max(math.ceil((slot - now_us) / _MICRO) - LEAD_MS, int(rng.uniform(0.5, 1.0) * late)))
-    next_place = max(line, slot)
-    if line == next_place:
-        return Place(Write(item_id, when=((Test("line", ">=", next_place),),), set=life, add={"line": interval}))
-    behind = ((Test("line", "absent"),), (Test("line", "<=", next_place),))
-    return Place(Write(item_id, when=behind, set={"line": next_place + interval, **life}))
+        counts_alike = Test("interval", "=", interval)
+        within = ((Test("tat", ">=", now_us), Test("tat", "<=", latest_slot + early), counts_alike),)
+        when = within if due else _and_nobody_waits(within, nobody_waits)
+        return Slot(Write(item_id, when=when, set={**left.set, **life}, add={"tat": interval, **left.add}))
+    if standing.place is not None:
+        return Late(max(now, math.ceil(slot / _MICRO) - line.LEAD_MS))
+    next_place, front = max(end, slot), max(line.FRONT_MS * _MICRO, line.FRONT_JOBS * interval)
+    ahead, length = line.ahead(known, standing.number) * interval, next_place - now_us
+    in_turn = line.has_room(length, front, ahead, passed=line.was_passed(known, standing.number))
+    if in_turn or length <= front // (4 if standing.number is None else 2):
+        left = line.taken_from(known, standing, in_turn=in_turn)
+        if end == next_place:
+            grown = {"line": interval, **left.add}
+            return Place(Write(item_id, when=((Test("line", ">=", next_place),),), set={**left.set, **life}, add=grown))
+        behind = ((Test("line", "absent"),), (Test("line", "<=", next_place),))
+        begun = {"line": next_place + interval, "interval": interval, **left.set, **life}
+        return Place(Write(item_id, when=behind, set=begun, add=left.add))
+    if standing.number is None:
+        return Join(Write(item_id, set={**line.begun_anew(known), **life}, add={"joined": 1}))
+    start = math.ceil((next_place + ahead) / _MICRO)
+    return Look(line.next_look(start, now, front // _MICRO), start)
 
 
 def _and_nobody_waits(cases: tuple[tuple[Test, ...], ...], nobody_waits: Test) -> tuple[tuple[Test, ...], ...]:
@@ -152,26 +201,6 @@ def slot_of(item: RateRecord, limit: RateLimit) -> int:
 def place_of(item: RateRecord, limit: RateLimit) -> int:
     """Return the place, in epoch milliseconds, that a write of `Place` has given."""
     return math.ceil((item["line"] - _interval(limit)) / _MICRO)
-
-
-def note_place(delivery: Delivery, record: JobRecord | None, place: int, now: int) -> Write[JobRecord]:
-    """Note a job's place in its record, so that it does not join the line again when it comes back.
-
-    Refused when the record has changed since it was read as `record`.
-    """
-    read: Mapping[str, object] = record or {}
-    same = [Test(name, "=", read[name]) for name in _UNCHANGED if name in read] if record else [Test("id", "absent")]
-    return Write(
-        delivery.job_id,
-        when=(tuple(same),),
-        set={"place_at": place, "updated_at": now, "ttl": record_ttl(max(now, place))},
-        default={
-            "state": State.PENDING.value,
-            "attempt": 0,
-            **first_attributes(delivery),
-            **first_history(delivery),
-        },
-    )
 
 
 def _interval(limit: RateLimit) -> int:

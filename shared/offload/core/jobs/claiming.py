@@ -150,7 +150,7 @@ def _claim(
         add=add,
         append={"history": [history_entry(State.RUNNING, now, entry_attempt, note)]},
         base=first_history(delivery),
-        remove=("next_at", "timer_until", "place_at", "idx", "idx_at", *remove),
+        remove=("next_at", "timer_until", "place_at", "line_number", "idx", "idx_at", *remove),
     )
 
 

@@ -4,21 +4,24 @@ A key is reserved before its job's message is sent, and confirmed after. A produ
 that is not confirmed. The next producer that uses the key sends the message again under the same job id; if there was a
 message already, that does no harm.
 
-The item has a digest of the job's arguments, so that a use with other arguments is told.
+The item has a digest of the job's arguments, so that a use with other arguments is told. Each item has a salt of its
+own: equal arguments show nothing of it, and no list of digests that was made before fits.
 """
 
 from __future__ import annotations
 
 import hashlib
-import json
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from offload.core.errors import KeyReused, PayloadError
+from offload.core.errors import IdTaken, KeyReused, PayloadError
+from offload.core.ids import new_id
+from offload.core.jobs.arguments import canonical
 from offload.core.jobs.state import State
 from offload.core.retention import DAY, RECORD_DAYS
 from offload.core.writes import Condition, Test, Write
 
 if TYPE_CHECKING:
+    import random
     from collections.abc import Mapping
 
     from offload.core.records import JobRecord, KeyRecord
@@ -40,21 +43,45 @@ class KeyUse(NamedTuple):
     Attributes:
         task: The task; a key belongs to one task.
         key: The key.
-        digest: Digest of the arguments; see `digest_of`.
+        arguments: The arguments as they are compared; see `core/jobs/arguments.py`.
+        salt: The salt of their digest, if this use is the first.
         window: Seconds for which the key names its job, if this use is the first.
         may_differ: The key's job is wanted although its arguments may be others.
     """
 
     task: str
     key: str
-    digest: str
+    arguments: str
+    salt: str
     window: float = KEY_WINDOW
     may_differ: bool = False
+
+    @classmethod
+    def of(
+        cls,
+        task: str,
+        key: str,
+        payload: Mapping[str, Any],
+        rng: random.Random,
+        *,
+        window: float = KEY_WINDOW,
+        may_differ: bool = False,
+    ) -> KeyUse:
+        """Return a use of a key, with a salt that is drawn.
+
+        Raises:
+            PayloadError: The arguments cannot be written as JSON.
+        """
+        return cls(task, key, compared(task, payload), new_id(rng), window, may_differ)
 
     @property
     def item_id(self) -> str:
         """The id of the key's item."""
-        return f"key#{self.task}#{self.key}"
+        return key_item_id(self.task, self.key)
+
+    def digest(self, salt: str) -> str:
+        """Return the digest of the arguments: 32 hex digits."""
+        return hashlib.blake2b(self.arguments.encode(), key=salt.encode(), digest_size=_DIGEST_BYTES).hexdigest()
 
     def check_arguments(self, named: KeyRecord) -> None:
         """Refuse a use with other arguments than those of the job that the key names.
@@ -62,23 +89,25 @@ class KeyUse(NamedTuple):
         Raises:
             KeyReused: They are others, and the caller has not said that they may be.
         """
-        if not self.may_differ and named["digest"] != self.digest:
+        if not self.may_differ and named["digest"] != self.digest(named["salt"]):
             raise KeyReused(self.task, self.key, named["job"])
 
 
-def digest_of(task: str, payload: Mapping[str, Any]) -> str:
-    """Return a digest of arguments: equal for equal JSON, whatever the order of its names. 32 hex digits.
+def key_item_id(task: str, key: str) -> str:
+    """Return the id of a key's item in the job table. No job id looks like it."""
+    return f"key#{task}#{key}"
+
+
+def compared(task: str, payload: Mapping[str, Any]) -> str:
+    """Return arguments as they are compared.
 
     Raises:
         PayloadError: They cannot be written as JSON.
     """
     try:
-        # Written twice: a name that is no text becomes one in JSON, and only texts can be sorted.
-        plain = json.loads(json.dumps(payload, allow_nan=False))
+        return canonical(payload)
     except (TypeError, ValueError, RecursionError) as error:
         raise PayloadError(f"{task}: the payload cannot be written as JSON: {error}") from error
-    canonical = json.dumps(plain, sort_keys=True, separators=(",", ":"))
-    return hashlib.sha256(canonical.encode()).digest()[:_DIGEST_BYTES].hex()
 
 
 def reserve_key(use: KeyUse, job_id: str, now: int) -> Write[KeyRecord]:
@@ -93,13 +122,14 @@ def reassign_key(use: KeyUse, old: str, job_id: str, now: int) -> Write[KeyRecor
 
 def _name_job(use: KeyUse, job_id: str, now: int, when: Condition) -> Write[KeyRecord]:
     until = now + int(use.window * 1000)
-    named = {"job": job_id, "digest": use.digest, "until": until, "ttl": until // 1000}
+    digest = use.digest(use.salt)
+    named = {"job": job_id, "digest": digest, "salt": use.salt, "until": until, "ttl": until // 1000}
     return Write(use.item_id, when=when, set=named, remove=("confirmed",))
 
 
-def confirm_key(use: KeyUse, job_id: str) -> Write[KeyRecord]:
+def confirm_key(task: str, key: str, job_id: str) -> Write[KeyRecord]:
     """Note that the message of the key's job was sent; refused when the key names another job by now."""
-    return Write(use.item_id, when=((Test("job", "=", job_id),),), set={"confirmed": True})
+    return Write(key_item_id(task, key), when=((Test("job", "=", job_id),),), set={"confirmed": True})
 
 
 def never_started(record: JobRecord | None) -> bool:
@@ -107,3 +137,19 @@ def never_started(record: JobRecord | None) -> bool:
     if record is None or "started_at" in record:  # a retry by hand sets `attempt` to 0 again, but not this
         return False
     return record.get("state") in (State.CANCELLED.value, State.EXPIRED.value)
+
+
+def names_job(named: KeyRecord | None, now: int) -> bool:
+    """Tell whether the item of a key names a job at a time."""
+    return named is not None and named["until"] > now
+
+
+def job_of_id(use: KeyUse, known: JobRecord) -> str:
+    """Return the job that is there under the id of a request whose key is free: the job of an earlier use of the key.
+
+    Raises:
+        IdTaken: The job was enqueued without this key, so nothing says that it has the arguments of this use.
+    """
+    if known.get("key") != use.key:
+        raise IdTaken(known["id"], use.task, use.key)
+    return known["id"]

@@ -4,13 +4,27 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
+from offload.core.durations import seconds
 from offload.core.errors import ResultTimeout
 
 if TYPE_CHECKING:
+    from offload.core.durations import Duration
     from offload.core.jobs.job import Job
 
 FIRST_PAUSE, LONGEST_PAUSE = 0.1, 2.0
 """Seconds between two looks at a job: at first, and at most. Each pause is half as long again as the one before."""
+
+_LONGEST_TIMEOUT = 3650 * 86_400
+"""Seconds: ten years, more than any job takes."""
+
+
+def timeout_seconds(timeout: Duration) -> float:
+    """Return how long a caller is ready to wait; a time that is over, as a subtraction may give one, is 0.
+
+    Raises:
+        DefinitionError: It is no duration.
+    """
+    return max(0.0, seconds(timeout, field="timeout", least=-_LONGEST_TIMEOUT, most=_LONGEST_TIMEOUT))
 
 
 class Wait(NamedTuple):
@@ -27,9 +41,16 @@ class Wait(NamedTuple):
     pause: float = FIRST_PAUSE
 
     @classmethod
-    def begin(cls, timeout: float | None, now: int) -> Wait:
-        """Return a wait that begins now."""
-        return cls(timeout, None if timeout is None else now + timeout * 1000)
+    def begin(cls, timeout: Duration | None, now: int) -> Wait:
+        """Return a wait that begins now.
+
+        Raises:
+            DefinitionError: `timeout` is no duration.
+        """
+        if timeout is None:
+            return cls(None, None)
+        given = timeout_seconds(timeout)
+        return cls(given, now + given * 1000)
 
     def after_look(self, job: Job, now: int) -> tuple[float, Wait]:
         """Return the seconds to the next look and the wait after it, for a job that has not ended.

@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-import sys
-import threading
 from contextlib import contextmanager
 from contextvars import ContextVar
-from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
-from weakref import WeakKeyDictionary
+from typing import TYPE_CHECKING, Any, NamedTuple, ParamSpec, Protocol, TypeVar
 
 from offload.core.errors import OffloadError
-from offload.core.tasks import inherited_job
+from offload.core.tasks import inherited_job, worker_process
+from offload.core.tasks.worker_process import NoJob
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
+
+P = ParamSpec("P")
+T = TypeVar("T")
 
 
 class CurrentJob(Protocol):
@@ -78,45 +79,20 @@ class Origin(NamedTuple):
     tenant: str | None = None
 
 
-class _NoJob:
-    """A worker's own code, outside any job; `last` is the job that ran before."""
-
-    last: CurrentJob | None = None
-
-
-class _Process:
-    """What this process does, for code that no context variable tells: that of threads, whoever has made them."""
-
-    now: CurrentJob | _NoJob | None = None
-
-
-class _LeftOver(NamedTuple):
-    """The job that a thread was left over from; `serves_all` for the thread of a pool, which works for any job."""
-
-    job: CurrentJob
-    serves_all: bool
-
-
-_here: ContextVar[CurrentJob | _NoJob | None] = ContextVar("offload_current_job", default=None)
-_left_over: WeakKeyDictionary[threading.Thread, _LeftOver] = WeakKeyDictionary()
+_here: ContextVar[CurrentJob | NoJob | None] = ContextVar("offload_current_job", default=None)
 
 
 def running_job() -> CurrentJob | None:
     """Return the job that is running, or None outside one.
 
-    In a thread it is the job that the process runs; a worker runs one at a time. A thread that goes on when its job has
-    ended still belongs to that job. A process that a job has started knows the job by `inherited_job`.
+    In a process that is a worker's, a thread belongs to the job that the process runs, or to the one that it is left
+    over from. In any other process, a thread belongs to a job only where `carry` says so. A process that a job has
+    started knows the job by `inherited_job`.
     """
     here = _here.get()
     if here is not None:
-        return None if isinstance(here, _NoJob) else here
-    left_over = _left_over.get(threading.current_thread())
-    now = _Process.now
-    if left_over is not None and (not left_over.serves_all or now is None or isinstance(now, _NoJob)):
-        return left_over.job
-    if isinstance(now, _NoJob):
-        return now.last  # only a job can have made the thread, or what has made it
-    return inherited_job.read() if now is None else now
+        return None if isinstance(here, NoJob) else here
+    return worker_process.job_of_thread() if worker_process.is_one() else inherited_job.read()
 
 
 def origin() -> Origin:
@@ -128,7 +104,7 @@ def origin() -> Origin:
     job = running_job()
     if job is not None:
         return Origin(job.id, job.hops + 1, job.tenant)
-    in_worker = _here.get() is not None or _Process.now is not None or inherited_job.is_child_of_worker()
+    in_worker = _here.get() is not None or worker_process.is_one() or inherited_job.is_child_of_worker()
     return Origin(hops=int(in_worker))
 
 
@@ -177,66 +153,70 @@ def current_job() -> CurrentJob:
 
 
 def enter(job: CurrentJob) -> Any:
-    """Make `job` the current one, here and in this process's threads and children; returns the token for `leave`."""
-    others = frozenset(threading.enumerate()) if threading.active_count() > 1 else frozenset()
-    token = _here.set(job), _Process.now, inherited_job.write(inherited_job.describe(job)), others
-    _Process.now = job
-    return token
+    """Make `job` the current one, here and in this process's children; returns the token for `leave`.
+
+    In a process that is a worker's, it is the current one of all threads too.
+    """
+    if worker_process.is_one():
+        return _here.set(job), worker_process.enter(job), job
+    inherited_job.begin(job)
+    return _here.set(job), None, job
 
 
 def leave(token: Any) -> None:
     """Restore what was current before `enter`."""
-    variable, before, environment, others = token
-    job = _Process.now
+    variable, of_process, job = token
     _here.reset(variable)
-    _Process.now = before
-    inherited_job.write(environment)
-    if job is None or isinstance(job, _NoJob):
-        return
-    if isinstance(before, _NoJob):
-        before.last = job
-    if threading.active_count() > 1:
-        _note_left_over(job, others)
-
-
-def _note_left_over(job: CurrentJob, others: frozenset[threading.Thread]) -> None:
-    futures = sys.modules.get("concurrent.futures.thread")
-    pooled = set(futures._threads_queues) if futures else set()  # noqa: SLF001 - nothing else tells them
-    for thread in set(threading.enumerate()) - {threading.current_thread()}:
-        serves_all = thread in pooled or type(thread).__module__ == "multiprocessing.dummy"
-        if serves_all or (thread not in others and thread not in _left_over):
-            _left_over[thread] = _LeftOver(job, serves_all)
+    if of_process is None:
+        inherited_job.end(job)
+    else:
+        worker_process.leave(of_process)
 
 
 def begin_worker() -> None:
-    """Say that this process is a worker: whatever it enqueues from now on belongs to a chain that has begun."""
-    place = _NoJob()
+    """Say that this process is a worker's: whatever it enqueues from now on belongs to a chain that has begun."""
+    place = NoJob()
     _here.set(place)
-    _Process.now = place
-    inherited_job.write(inherited_job.describe(None))
+    worker_process.begin(place)
 
 
 @contextmanager
 def worker() -> Iterator[None]:
     """Be a worker in the block, and outside any job."""
-    place, before = _NoJob(), _Process.now
-    variable, _Process.now = _here.set(place), place
+    place = NoJob()
+    variable, is_process = _here.set(place), worker_process.is_one()
+    before = worker_process.enter_outside_job(place) if is_process else None
     try:
         yield
     finally:
         _here.reset(variable)
-        _Process.now = before
-        if isinstance(before, _NoJob):
-            before.last = place.last or before.last
+        if is_process:
+            worker_process.leave_outside_job(place, before)
+
+
+def carry(function: Callable[P, T]) -> Callable[P, T]:
+    """Return a function that another thread can call for what runs here: it belongs to the same job, or to none."""
+    here = _here.get()
+
+    def carried(*args: P.args, **kwargs: P.kwargs) -> T:
+        variable = _here.set(here)
+        try:
+            return function(*args, **kwargs)
+        finally:
+            _here.reset(variable)
+
+    return carried
 
 
 @contextmanager
 def set_aside() -> Iterator[None]:
-    """Let this process run no job in the block, in which another of the programs goes on that take turns in it."""
-    before, _Process.now = _Process.now, None
-    environment = inherited_job.write(None)
+    """Let the children of this process know no job in the block, in which another of the programs takes its turn."""
+    job = _here.get()
+    if job is None or isinstance(job, NoJob):
+        yield
+        return
+    inherited_job.end(job)
     try:
         yield
     finally:
-        _Process.now = before
-        inherited_job.write(environment)
+        inherited_job.begin(job)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import os
+import threading
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -133,3 +134,40 @@ def write(text: str | None) -> str | None:
     elif text != value:
         os.environ[VARIABLE] = text
     return before
+
+
+class _Running:
+    """The jobs that run in a process that is no worker's: a test may run several, one within another or in threads.
+
+    The variable is one for the whole process, so it names the job that began last.
+    """
+
+    def __init__(self) -> None:
+        self.lock = threading.Lock()
+        self.jobs: list[CurrentJob] = []
+        self.before: str | None = None
+
+    def tell(self) -> None:
+        write(describe(self.jobs[-1]) if self.jobs else self.before)
+
+
+_running = _Running()
+if hasattr(os, "register_at_fork"):  # a thread of the parent may hold the lock
+    os.register_at_fork(after_in_child=lambda: setattr(_running, "lock", threading.Lock()))
+
+
+def begin(job: CurrentJob) -> None:
+    """Have the variable name a job that begins in a process that is no worker's."""
+    with _running.lock:
+        if not _running.jobs:
+            _running.before = write(None)
+        _running.jobs.append(job)
+        _running.tell()
+
+
+def end(job: CurrentJob) -> None:
+    """Have the variable name a job that still runs; without one, have it say what it said before."""
+    with _running.lock:
+        latest = max(index for index, each in enumerate(_running.jobs) if each is job)
+        del _running.jobs[latest]
+        _running.tell()

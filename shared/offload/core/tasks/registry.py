@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from offload.core.errors import DefinitionError, UnknownTask
-from offload.core.tasks.follow_up_target import check_follow_ups
+from offload.core.tasks.references import check_references
 from offload.core.tasks.task import AnyTask
 
 PACKAGE = "functions"
@@ -69,8 +69,8 @@ def discover(root: Path) -> dict[str, AnyTask[Any, Any]]:
     """Import every task of a project, by name.
 
     Raises:
-        DefinitionError: A folder is broken, or a follow-up does not take `job`; names its path and the reason.
+        DefinitionError: A folder is broken, or a task names one that is not there, or that cannot follow it.
     """
     tasks = {name: load_task(name, root) for name in task_names(root)}
-    check_follow_ups(tasks, tasks)
+    check_references(tasks, fix=f"Write {PACKAGE}/<name>/{MODULE}.py, or name another task")
     return tasks

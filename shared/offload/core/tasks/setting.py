@@ -142,8 +142,12 @@ def is_task_name_or_none(name: str, value: Any) -> Any:
     return is_task_name(name, value, optional=True)
 
 
-def is_task_name_or_all(name: str, value: Any) -> Any:
-    """Check the name of a task, or `*` for all tasks."""
+def is_task_names_or_all(name: str, value: Any) -> Any:
+    """Check names of tasks; `"*"`, alone or among them, stands for all tasks."""
+    return is_tuple_of(_is_task_name_or_all)(name, ("*",) if value == "*" else value)
+
+
+def _is_task_name_or_all(name: str, value: Any) -> Any:
     return value if value == "*" else is_task_name(name, value)
 
 

@@ -9,7 +9,7 @@ compares the two.
 from __future__ import annotations
 
 from dataclasses import dataclass, fields, replace
-from typing import TYPE_CHECKING, Any, TypedDict
+from typing import TYPE_CHECKING, Any, Literal, TypedDict
 
 from offload.core.durations import Duration, seconds, text
 from offload.core.enqueueing.options import TRACKS, Track
@@ -179,10 +179,10 @@ class Settings:
             for_producers=True,
         ),
     )
-    enqueues: tuple[str, ...] | list[str] = setting(
+    enqueues: tuple[str, ...] | list[str] | Literal["*"] = setting(
         (),
         Setting(
-            check=checks.is_tuple_of(checks.is_task_name_or_all),
+            check=checks.is_task_names_or_all,
             takes='task names, or `"*"`',
             meaning="tasks this one enqueues; its role then may",
             show=list,
@@ -274,7 +274,7 @@ class TaskSettings(TypedDict, total=False):
     expires: Duration | None
     key_window: Duration
     track: Track
-    enqueues: tuple[str, ...] | list[str]
+    enqueues: tuple[str, ...] | list[str] | Literal["*"]
     allow: Sequence[Allow]
     environment: dict[str, str]
 
@@ -301,6 +301,9 @@ def make_settings(given: Mapping[str, Any]) -> Settings:
     """
     for name in given:
         if name not in ROWS:
-            msg = f"{name!r} is not a task setting{did_you_mean(name, ROWS)}: choose from {', '.join(ROWS)}"
+            from offload.core.enqueueing.celery_names import hint  # only an error needs it
+
+            meant = hint(name) or did_you_mean(name, ROWS)
+            msg = f"{name!r} is not a task setting{meant}: choose from {', '.join(ROWS)}"
             raise DefinitionError(msg)
     return replace(Settings(), **{**_app_wide, **given})

@@ -25,6 +25,7 @@ from pydantic_core import PydanticSerializationError
 from typing_extensions import TypedDict
 
 from offload.core.errors import DefinitionError, PayloadError, WrongResult
+from offload.core.jobs.arguments import with_sorted_sets
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -97,15 +98,31 @@ class Signature:
         try:
             arguments = self._signature.bind(*args, **kwargs).arguments
         except TypeError as error:
-            msg = f"{self._name}: {error}"
+            msg = f"{self._name}: {self._missing(args, kwargs) or error}"
             raise PayloadError(msg) from error
         # Validating what was given catches the mistake at the caller; dumping it writes the JSON form.
         try:
             checked = self._payload.validate_python(arguments)
-            encoded: dict[str, Any] = json.loads(self._payload.dump_json(checked, warnings=False))
+            # What only shows (computed fields, what a JSON text says) stays out: the worker could not read it.
+            encoded: dict[str, Any] = json.loads(self._payload.dump_json(checked, warnings=False, round_trip=True))
         except (ValidationError, PydanticSerializationError) as error:
             raise self._wrong(error) from error
-        return encoded
+        in_order: dict[str, Any] = with_sorted_sets(checked, encoded)
+        return in_order
+
+    def _missing(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> str | None:
+        """Name all arguments that a call lacks; None when something else is wrong with the call."""
+        try:
+            given = self._signature.bind_partial(*args, **kwargs).arguments
+        except TypeError:
+            return None
+        parameters = self._signature.parameters.values()
+        missing = [each.name for each in parameters if each.name not in given and each.default is each.empty]
+        return (
+            f"missing a required argument: {missing[0]!r}"
+            if len(missing) == 1
+            else (f"missing required arguments: {', '.join(map(repr, missing))}")
+        )
 
     def read(self, payload: dict[str, Any]) -> dict[str, Any]:
         """Turn a payload of JSON values into keyword arguments.
@@ -186,9 +203,9 @@ class Signature:
         return deepcopy(self._schema)
 
     def _write_schema(self) -> dict[str, Any]:
-        from offload.core.tasks.schema_writer import SchemaWriter  # only deploying and showing tasks need it
+        from offload.core.tasks.schema_writer import written_schema  # only deploying and showing tasks need it
 
-        schema = TypeAdapter(self._shown).json_schema(schema_generator=SchemaWriter)
+        schema = written_schema(TypeAdapter(self._shown).core_schema)
         schema.pop("title", None)
         for name, parameter in self._signature.parameters.items():
             if parameter.default is not inspect.Parameter.empty and name in schema.get("properties", {}):

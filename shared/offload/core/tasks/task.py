@@ -8,7 +8,7 @@ import sys
 from typing import TYPE_CHECKING, Any, Generic, ParamSpec, Protocol, TypeVar, overload
 
 from offload.core.enqueueing.bulk import BulkRequest, in_own_thread
-from offload.core.enqueueing.options import CheckedOptions
+from offload.core.enqueueing.options import CheckedOptions, EnqueueOptions
 from offload.core.enqueueing.producer import current_producer
 from offload.core.enqueueing.request import EnqueueRequest
 from offload.core.errors import DefinitionError, PayloadError
@@ -24,7 +24,6 @@ if TYPE_CHECKING:
 
     from offload.core.enqueueing.bulk import JobHandles
     from offload.core.enqueueing.handle import JobHandle
-    from offload.core.enqueueing.options import EnqueueOptions
     from offload.core.schedules import Schedule
     from offload.core.tasks.settings import TaskSettings
 
@@ -256,13 +255,28 @@ class TaskWithOptions(Generic[P, R]):
     def _request(self, args: tuple[Any, ...], kwargs: dict[str, Any], options: CheckedOptions) -> EnqueueRequest:
         options.check_lane(self.task.name, self.task.settings.priorities)
         signature = self.task.signature
+        try:
+            payload = signature.bind(args, kwargs)
+        except PayloadError as error:
+            raise self._with_hint(error, kwargs) from error.__cause__
         return EnqueueRequest(
             self.task.name,
-            signature.bind(args, kwargs),
+            payload,
             options,
             signature.read_result,
             self.task.settings.retry.max_attempts,
         )
+
+    def _with_hint(self, error: PayloadError, kwargs: Mapping[str, Any]) -> PayloadError:
+        """Return an error of a call that says so where an option stands among the arguments."""
+        from offload.core.enqueueing.celery_names import hint  # only an error needs it
+
+        taken = inspect.signature(self.task.function).parameters
+        for name in kwargs:
+            if name not in taken and (hint(name) or name in EnqueueOptions.__annotations__):
+                said = hint(name) or f" (write task.options({name}=...).delay(...))"
+                return PayloadError(f"{error}; {name!r} is an option, and options never mix with arguments{said}")
+        return error
 
 
 class TaskDecorator(Protocol):

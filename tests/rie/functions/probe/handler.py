@@ -13,7 +13,11 @@ from offload import PayloadError, Retry, current_job, enqueue, task
 HEAVY = {"asyncio", "boto3", "botocore.session", "aws_lambda_powertools.utilities.parser", "pydantic"}
 
 
-@task(timeout="3s", soft_timeout="2s", retry=Retry(max_attempts=3, base="30s", jitter=False, never=(PayloadError,)))
+@task(
+    timeout="10s",
+    soft_timeout=os.environ.get("PROBE_SOFT_TIMEOUT", "2s"),
+    retry=Retry(max_attempts=3, base="30s", jitter=False, never=(PayloadError,)),
+)
 def probe(
     do: Literal["return", "raise", "exit", "sleep", "hang", "look", "list", "enqueue"] = "return", seconds: float = 0
 ) -> str:

@@ -1,4 +1,4 @@
-"""A follow-up takes exactly the argument `job`, or nobody may name it."""
+"""A task names only tasks that are there, and as follow-ups those that take exactly the argument `job`."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import pytest
 from pydantic import BaseModel
 
 from offload import DefinitionError, task
-from offload.core.tasks.follow_up_target import check_follow_ups
+from offload.core.tasks.references import check_references
 from offload.testing import Pipeline
 
 
@@ -64,8 +64,37 @@ def test_what_takes_anything_else_is_refused_with_both_names_and_the_fix(first, 
 def test_what_takes_the_outcome_is_taken(function):
     target = told(function)
     tasks = {"succeeds": succeeds, "told": target}
-    check_follow_ups(tasks, tasks)
+    check_references(tasks, fix="")
 
 
-def test_a_task_that_is_not_deployed_is_not_judged():
-    Pipeline(succeeds)
+@pytest.mark.parametrize(
+    ("setting", "said"),
+    [
+        ({"on_success": "tolt"}, r"on_success='tolt': no such task \(did you mean 'told'\?\); there are one, told"),
+        ({"on_failure": "kiwi"}, "on_failure='kiwi': no such task; there are one, told"),
+        ({"enqueues": ("told", "nada")}, "enqueues='nada': no such task; there are one, told"),
+        ({"enqueues": ("*", "nada")}, "enqueues='nada': no such task"),
+    ],
+)
+def test_a_task_that_is_not_there_is_named_with_those_that_are(setting, said):
+    @task(**setting)
+    def one(): ...
+
+    with pytest.raises(DefinitionError, match=f"task 'one': {said}.*Deploy the tasks that name each other in one call"):
+        Pipeline(one, told(only_job))
+
+
+@pytest.mark.parametrize("enqueues", ["*", ("*",), ["*"], ("one", "told"), ("told",)])
+def test_a_task_that_names_those_that_are_there_is_taken(enqueues):
+    @task(enqueues=enqueues)
+    def one(): ...
+
+    Pipeline(one, told(only_job))
+
+
+def test_a_task_that_is_deployed_later_may_name_those_that_are_there():
+    pipeline = Pipeline(told(only_job))
+    with pytest.raises(DefinitionError, match="on_failure='other'"):
+        pipeline.deploy(task(on_failure="other")(without_annotation))
+    assert set(pipeline.tasks) == {"told"}
+    pipeline.deploy(succeeds)

@@ -1,0 +1,72 @@
+"""Faults in the check of payloads whose task is only named."""
+
+from __future__ import annotations
+
+from offload.client.named_tasks import NamedTasks
+from offload.core.enqueueing import json_schema, schema_words
+from offload.core.enqueueing.payload_schema import PayloadSchema
+from offload.core.tasks.known_types import passes_through
+from offload.core.tasks.own_code import OwnCode
+from offload.core.tasks.schema_writer import _Writing
+from tests.simulation.edits import Code, drop, put
+from tests.simulation.planting import Mutant
+from tests.simulation.selecting import branch, call, comparison, naming
+
+_TABLE = "tests/core/enqueueing/test_schema_and_delay.py"
+
+MUTANTS = (
+    Mutant(
+        "by name: the payload is sent as it was given",
+        NamedTasks._request,
+        put(call(PayloadSchema.write), Code("_0")),
+        tests="tests/client",
+    ),
+    Mutant(
+        "by name: what a validator of the task's own sees first is refused",
+        json_schema._Rebuilding._part,
+        drop(comparison("in", schema_words.LEFT_TO_WORKER)),
+        tests=_TABLE,
+    ),
+    Mutant(
+        "schema: a text is bytes where it may be a text too",
+        json_schema._bytes_from_text,
+        put(call(bytearray), Code("_0")),
+        tests=_TABLE,
+    ),
+    Mutant(
+        "schema: a choice is taken that code of the task's own refuses",
+        _Writing.union,
+        drop(branch(on=OwnCode.is_in)),
+        tests=_TABLE,
+    ),
+    Mutant(
+        "schema: what is strict refuses its JSON form",
+        json_schema._leaf,
+        drop(branch(doing=json_schema._strict)),
+        tests=_TABLE,
+    ),
+    Mutant(
+        "schema: rules that JSON schema has no word for are lost",
+        json_schema._leaf,
+        put(naming(schema_words.RULES), ""),
+        tests=_TABLE,
+    ),
+    Mutant(
+        "schema: names in mappings are texts",
+        json_schema._Rebuilding._object,
+        put(naming(schema_words.KEYS), "", times=2),
+        tests=_TABLE,
+    ),
+    Mutant(
+        "schema: a field has one name",
+        json_schema._Rebuilding._field,
+        put(naming(schema_words.ALIASES), ""),
+        tests=_TABLE,
+    ),
+    Mutant(
+        "schema: a secret is not checked",
+        _Writing.with_code,
+        put(call(passes_through), None, times=2),
+        tests="tests/core/enqueueing",
+    ),
+)
