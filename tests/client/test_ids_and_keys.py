@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import io
 import json
 import sys
@@ -182,6 +183,13 @@ DOORS = [
     _delay, _adelay, _apply_async, _by_name, _by_name_async, _in_force, _command,
     _many, _many_async, _many_by_name, _many_delayed, _many_by_prefix, _command_of_lines,
 ]  # fmt: skip
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _no_threads_stay():
+    """The threads of a client end with it, and other tests count threads."""
+    yield
+    gc.collect()
 
 
 @pytest.fixture
