@@ -16,6 +16,7 @@ import pytest
 
 from offload import (
     Client,
+    Hooks,
     IdTaken,
     KeyReused,
     PartlyEnqueued,
@@ -27,6 +28,7 @@ from offload import (
 )
 from offload.cli.main import main
 from offload.core.jobs.idempotency_keys import KEY_WINDOW
+from tests.runtime.interference import right_after
 from tests.runtime.scripted_task import ScriptedTask, fail
 
 
@@ -299,3 +301,43 @@ def _judge(case, pipeline, work, door):
 def test_the_table(pipeline, work, case, door):
     _arrange(pipeline, work, case)
     _judge(case, pipeline, work, door)
+
+
+# What happens meanwhile
+
+
+def test_a_key_that_becomes_free_meanwhile_is_not_given_to_a_job_that_is_there(pipeline, work, register):
+    item = "key#work#k"
+
+    class Meanwhile(Hooks):
+        """Frees the key after it was looked at, and before it is used."""
+
+        def before_enqueue(self, request):
+            if request.options.key is not None and request.payload == {"name": "mine"}:
+                pipeline.store.port.delete(item)
+
+    work.options(id=MINE).delay("mine")
+    pipeline.queues.fail("send", Unavailable("down"))
+    with pytest.raises(Unavailable):
+        work.options(key="k", id="another").delay("mine")
+    register(Meanwhile())
+
+    with pytest.raises(PartlyEnqueued) as partly:
+        work.delay_many(["before", work.options(key="k").si("mine")], id_prefix="q")
+
+    assert isinstance(partly.value.failures[1], IdTaken)
+    assert len(pipeline.waiting("work")) == 2
+    assert not [each for each in pipeline.store.items() if each["id"] == item]
+
+
+def test_whoever_is_faster_with_the_id_has_created_the_job(pipeline, work):
+    def faster():
+        pipeline.clock.advance(1)
+        assert work.options(id=MINE).delay("mine").created
+        pipeline.clock.advance(1)
+
+    right_after(pipeline.store, "get", faster)
+    job = work.options(id=MINE, key="k").delay("mine")
+    assert (job.id, job.created) == (MINE, False)
+    pipeline.run_until_idle()
+    assert work.names == ["mine"]
