@@ -199,6 +199,22 @@ def test_a_thread_of_its_own_is_waited_for():
     assert 200.1 < took < 205
 
 
+def test_a_thread_that_ends_after_its_answer_keeps_nobody_waiting():
+    async def in_a_thread():
+        loop, event = asyncio.get_running_loop(), asyncio.Event()
+
+        def sets():
+            loop.call_soon_threadsafe(event.set)
+            time.sleep(0.3)
+
+        threading.Thread(target=sets).start()
+        await event.wait()
+        await asyncio.sleep(200)
+
+    _, took = run(in_a_thread)
+    assert 200 <= took < 205
+
+
 def test_a_socket_is_waited_for():
     async def over_a_socket():
         near, far = socket.socketpair()

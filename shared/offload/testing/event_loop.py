@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 _RESOLUTION = 0.0005
 """Seconds: half of the virtual clock's millisecond, so that no timer is missed by a rounding."""
 
+_LOOK_AGAIN = 0.05
+"""Seconds after which a real wait is looked at again: a thread that ends wakes no selector."""
 
 _REAL = SystemClock()
 
@@ -42,7 +44,7 @@ class _Selector(selectors.DefaultSelector):
         if timeout is not None and self.passes(timeout):
             return super().select(0)
         began = _REAL.now()
-        ready = super().select(timeout)
+        ready = super().select(_LOOK_AGAIN if timeout is None else min(timeout, _LOOK_AGAIN))
         self.waited(_REAL.now() - began)
         return ready
 
