@@ -138,9 +138,7 @@ class Client:
         return Sender(known.manifest, known.store, known.queues, known.blobs, known.timers, self.clock, self._rng)
 
     def enqueue(self, task: str, payload: dict[str, Any], **options: Unpack[EnqueueOptions]) -> JobHandle[Any]:
-        """Enqueue a job by the task's name, without importing it.
-
-        The handle's `result()` returns plain JSON values, since only the task has its annotations.
+        """Enqueue a job by the task's name, without importing it; its `result()` returns plain JSON values.
 
         Args:
             task: The task's name.

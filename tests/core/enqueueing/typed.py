@@ -25,7 +25,7 @@ from pydantic import (
     field_validator,
     model_validator,
 )
-from typing_extensions import TypedDict
+from typing_extensions import TypeAliasType, TypedDict
 
 D = decimal.Decimal
 NOON = dt.datetime(2026, 1, 2, 12, tzinfo=dt.UTC)
@@ -311,6 +311,7 @@ ByFunction = Annotated[
     Annotated[Cat, Tag("cat")] | Annotated[Dog, Tag("dog")],
     Discriminator(by_kind),
 ]
+Tree = TypeAliasType("Tree", "list[Tree] | int")
 Tagged = Annotated[Cat | Dog, Field(discriminator="kind")]
 Shape = Annotated[Circle | Square, Field(discriminator="shape")]
 Upper = Annotated[str, AfterValidator(str.upper)]

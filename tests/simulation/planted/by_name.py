@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+from pydantic_core import ValidationError
+
 from offload.client.named_tasks import NamedTasks
 from offload.core.enqueueing import json_schema, schema_words
 from offload.core.enqueueing.payload_schema import PayloadSchema
+from offload.core.tasks import readable
 from offload.core.tasks.known_types import passes_through
 from offload.core.tasks.own_code import OwnCode
 from offload.core.tasks.schema_writer import _Writing
 from tests.simulation.edits import Code, drop, put
 from tests.simulation.planting import Mutant
-from tests.simulation.selecting import branch, call, comparison, naming
+from tests.simulation.selecting import branch, call, comparison, handler, naming
 
 _TABLE = "tests/core/enqueueing/test_schema_and_delay.py"
 
@@ -62,6 +65,12 @@ MUTANTS = (
         json_schema._Rebuilding._field,
         put(naming(schema_words.ALIASES), ""),
         tests=_TABLE,
+    ),
+    Mutant(
+        "schema: a task may take values that its worker never reads",
+        readable.check_values,
+        drop(handler(ValidationError)),
+        tests="tests/core/tasks",
     ),
     Mutant(
         "schema: a secret is not checked",

@@ -168,7 +168,7 @@ def _limits(node: Mapping[str, Any], names: words.Words) -> Any:
 
 def _one_of(values: list[Any], rules: Mapping[str, Any] | None) -> CoreSchema:
     if not rules:
-        return core_schema.no_info_before_validator_function(_value_of_member, core_schema.literal_schema(values))
+        return core_schema.literal_schema(values)
     # A union with an Enum prefers members to their values, so this is an Enum too.
     kind, sub_type = _ENUMS[rules["sub_type"]], rules["sub_type"]
     made: Any = kind("Values", [(f"value_{index}", value) for index, value in enumerate(values)])
@@ -181,10 +181,6 @@ def _one_of(values: list[Any], rules: Mapping[str, Any] | None) -> CoreSchema:
             return value
 
     return core_schema.no_info_before_validator_function(own_member, of_member)
-
-
-def _value_of_member(value: Any) -> Any:
-    return value.value if isinstance(value, Enum) else value
 
 
 _ENUMS: Mapping[str, Any] = {"any": Enum, "int": IntEnum, "str": StrEnum}

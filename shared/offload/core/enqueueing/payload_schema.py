@@ -8,7 +8,7 @@ given in its JSON form, or as:
 |--------------------------------------------|---------------------------------------------------|
 | `date-time`, `date`, `time`, `duration`    | the classes of `datetime`                         |
 | `uuid`, `decimal`, `base64url`             | `UUID`, `Decimal`, `bytes`; a text for bytes is base64 |
-| `enum`, `const`                            | a member of an `Enum` with that value             |
+| `enum`                                     | a member of an `Enum` with that value             |
 | an object                                  | a model, a dataclass, any mapping                 |
 | an array                                   | a tuple, a set                                    |
 

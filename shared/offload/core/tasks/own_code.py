@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     Node = Mapping[str, Any]
 
 _FIELDS = frozenset({"model-field", "typed-dict-field", "dataclass-field", "named-tuple-field"})
+_CLASSES = frozenset({"model", "dataclass"})
+_MAPPINGS = frozenset({"any", "dict", "ordered-dict", "frozendict", "counter", "typed-dict"})
 _CODE = ("post_init", "custom_init")
 _PARTS = {"schema", "items_schema", "keys_schema", "values_schema", "extras_schema", "json_schema"}
 _NAMED_PARTS = {"choices", "fields"}
@@ -49,11 +51,31 @@ class OwnCode:
             return kind in AS_TEXT and bool(node.get("strict") or self.strict)
         if kind in PLAIN_TYPES and format_of(node):
             return False
-        unknown = kind not in _FIELDS and kind not in self.known
+        # A generator is checked when the task iterates over it.
+        unknown = kind == "generator" or (kind not in _FIELDS and kind not in self.known)
         calls = kind.startswith("function") and not passes_through(node)
         if unknown or calls or any(node.get(name) for name in _CODE) or (kind == "enum" and reads_others(node["cls"])):
             return True
         return any(self.is_in(part, seen) for part in _parts(node))
+
+    def is_undecided(self, choices: list[Node]) -> bool:
+        """Return whether a choice may be a class and another a mapping, however deep in lists.
+
+        Pydantic prefers the mapping for a dict, and the class for its instance. By name, both are the same.
+        """
+        kinds = {kind for choice in choices for kind in self._outer_kinds(choice)}
+        return not kinds.isdisjoint(_CLASSES) and not kinds.isdisjoint(_MAPPINGS)
+
+    def _outer_kinds(self, node: Node, seen: frozenset[str] = frozenset()) -> Iterator[str]:
+        if node["type"] == "definition-ref":
+            if node["schema_ref"] in seen:
+                return
+            seen |= {node["schema_ref"]}
+            node = self.definitions[node["schema_ref"]]
+        yield node["type"]
+        if node["type"] not in _CLASSES and node["type"] not in _MAPPINGS:
+            for part in _parts(node):
+                yield from self._outer_kinds(part, seen)
 
 
 def reads_others(cls: Any) -> bool:

@@ -17,6 +17,7 @@ from pydantic_core import PydanticSerializationError, to_jsonable_python
 from offload.core.enqueueing import schema_words as words
 from offload.core.tasks.known_types import format_of, is_pydantics, passes_through
 from offload.core.tasks.own_code import OwnCode, reads_others
+from offload.core.tasks.readable import check_keys, check_values
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
@@ -33,6 +34,9 @@ def written_schema(core: Any) -> dict[str, Any]:
 
     Args:
         core: The schema, with its definitions.
+
+    Raises:
+        DefinitionError: Some of its values could be sent, and never be read.
     """
     return _Writing().root(core)
 
@@ -88,12 +92,14 @@ class _Writing:
         return written | ({words.RULES: _json(rules)} if rules else {})
 
     def literal(self, node: Node) -> Written:
+        check_values(node)
         values = [each.value if isinstance(each, Enum) else each for each in node["expected"]]
         return _values(values)
 
     def enum(self, node: Node) -> Written:
         if reads_others(node["cls"]):
             return dict(_LEFT)
+        check_values(node)
         written = _values([each.value for each in node["members"]])
         rules = {"sub_type": node.get("sub_type", "any")}
         return written | ({} if written == _LEFT else {words.RULES: rules})
@@ -130,9 +136,10 @@ class _Writing:
     def mapping(self, node: Node) -> Written:
         names, values = node.get("keys_schema"), node.get("values_schema", {"type": "any"})
         if node["type"] == "counter":
-            values = {"type": "int", "strict": True}
+            values = {"type": "int"}
         written: Written = {"type": "object", "additionalProperties": self.part(values) or True}
         if names is not None and names["type"] != "any":
+            check_keys(names)
             key = self.part(names)
             written |= {} if key == {"type": "string"} else {words.KEYS: key}
         return written | _lengths(node, words.PROPERTIES)
@@ -144,8 +151,8 @@ class _Writing:
         choices = [choice[0] if isinstance(choice, tuple) else choice for choice in node["choices"]]
         written: Written = {"anyOf": [self.part(choice) for choice in choices]}
         code = OwnCode(_WRITERS.keys(), self._definitions, strict=bool(self.config.get("strict")))
-        if any(code.is_in(choice) for choice in choices):
-            # Which choice fits is known to that code: another one could convert the value.
+        if any(code.is_in(choice) for choice in choices) or code.is_undecided(choices):
+            # Which choice fits is known to the worker: another one could convert the value.
             return {**written, **_LEFT}
         return written | ({words.RULES: {"mode": node["mode"]}} if node.get("mode", "smart") != "smart" else {})
 
@@ -276,7 +283,8 @@ _WRITERS: Mapping[str, Callable[[_Writing, Node], Written]] = {
     "any": lambda _, __: {},
     "literal": _Writing.literal,
     "enum": _Writing.enum,
-    **dict.fromkeys(("list", "set", "frozenset", "deque", "generator"), _Writing.array),
+    **dict.fromkeys(("list", "set", "frozenset", "deque"), _Writing.array),
+    "generator": lambda _, __: {"type": "array", **_LEFT},
     "tuple": _Writing.places,
     "named-tuple": _Writing.named_tuple,
     **dict.fromkeys(("dict", "ordered-dict", "frozendict", "counter"), _Writing.mapping),

@@ -197,6 +197,9 @@ class Signature:
         """Return the payload's JSON schema, with the defaults of optional parameters where JSON has them.
 
         `core/enqueueing/payload_schema.py` makes a check from it for producers that do not import the task.
+
+        Raises:
+            DefinitionError: A parameter takes values that could be sent, and never be read.
         """
         if self._schema is None:
             self._schema = self._write_schema()
@@ -205,7 +208,10 @@ class Signature:
     def _write_schema(self) -> dict[str, Any]:
         from offload.core.tasks.schema_writer import written_schema  # only deploying and showing tasks need it
 
-        schema = written_schema(TypeAdapter(self._shown).core_schema)
+        try:
+            schema = written_schema(TypeAdapter(self._shown).core_schema)
+        except DefinitionError as error:
+            raise DefinitionError(f"task {self._name!r}: {error}") from error
         schema.pop("title", None)
         for name, parameter in self._signature.parameters.items():
             if parameter.default is not inspect.Parameter.empty and name in schema.get("properties", {}):
