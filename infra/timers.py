@@ -48,7 +48,8 @@ class Timers(Construct):
         self.role = self._role("Role", "any task", [arn for arns in queues.values() for arn in arns])
         self.roles = {task: self._role(f"Role-{task}", f"task {task}", arns) for task, arns in queues.items()}
         if stage.keeps_data:
-            # A task that is deployed again has its old queue names. Timers that still wait then find their role.
+            # A timer that finds no queue needs its role still: EventBridge Scheduler writes to the queue for the
+            # undelivered with it. And a task that is deployed again has its old queue names.
             for role in self.roles.values():
                 role.apply_removal_policy(cdk.RemovalPolicy.RETAIN_ON_UPDATE_OR_DELETE)
 

@@ -1,7 +1,7 @@
 """The queue for what no schedule could deliver: ticks, and jobs whose long delay or wait is over.
 
-EventBridge tries for a day and then drops what it could not send, such as when a queue or a role is gone. Here it stays
-for two more weeks, and an alarm tells of it.
+EventBridge tries for a day while a service does not answer, and not at all when a queue or a permission is gone. Then
+it drops what it could not send. Here it stays for two weeks, and an alarm tells of it.
 """
 
 from __future__ import annotations
@@ -64,8 +64,8 @@ class Undelivered(Construct):
             self,
             "Alarm",
             alarm_description=(
-                "EventBridge could not deliver a tick or a delayed job for a day. Each message in the queue has the "
-                "reason in its attributes: mend it, then send the message's body to the queue of its task"
+                "EventBridge could not deliver a tick or a delayed job. Each message has in its attributes "
+                "the reason and in its body what was to be sent: mend the reason, then send that to the task's queue"
             ),
             metric=self.queue.metric_approximate_number_of_messages_visible(
                 period=cdk.Duration.minutes(5), statistic="max"

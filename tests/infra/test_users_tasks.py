@@ -15,8 +15,11 @@ import pytest
 from tests.infra.conftest import SYNTH, Template, clean_environment
 
 HANDLER = """
-import json
+import json, boto3
 from offload import task, Cron, Every
+
+def upload(rows):
+    boto3.client("s3").put_object(Bucket="b", Key="k", Body=rows)
 
 def load(name):
     data = {'name': name, "rows": [i for i in range(3)]}

@@ -38,6 +38,12 @@ def draw_ages(rng: random.Random) -> tuple[list[Operation], float, float]:
     drawn = [_draw_job(rng, horizon) for _ in range(rng.randint(1, 5))]
     if rng.random() < 0.4:
         drawn.append(_draw_line(rng, horizon))
+    if rng.random() < 0.3:
+        drawn.append(_draw_killers(rng, horizon))
+    if rng.random() < 0.2:
+        drawn += _draw_late(rng, horizon)
+    if rng.random() < 0.3:
+        drawn.append(Operation(_at(rng, 2 * horizon), "forge", {"task": "", "n": rng.random()}))
     if rng.random() < 0.5:
         stalled, longest = rng.choice(ACTING), rng.choice([_HOURS, 12 * _HOURS, 6 * DAY])
         drawn.append(Operation(_at(rng, horizon), "stall", {"task": stalled, "seconds": rng.random() * longest}))
@@ -72,6 +78,22 @@ def _draw_line(rng: random.Random, horizon: float) -> Operation:
     payloads = [{"name": str(n), "steps": [rng.choice(["ok", "ok", "fail"])]} for n in range(rng.randint(3, 12))]
     details = {"task": "hourly", "payloads": payloads, "options": {}, "keyed": False, "prefix": None}
     return Operation(_at(rng, horizon), "many", details)
+
+
+def _draw_late(rng: random.Random, horizon: float) -> list[Operation]:
+    """Draw a delayed job that expires because nothing is received when it is due."""
+    task, at = rng.choice(ACTING), _at(rng, horizon)
+    work = {"task": task, "payload": {"name": "late", "steps": ["ok"]}, "options": {"delay": "3h", "expires": "10810s"}}
+    stall = Operation(at + 3 * _HOURS - 60, "stall", {"task": task, "seconds": 600})
+    return [Operation(at, "enqueue", work), stall]
+
+
+def _draw_killers(rng: random.Random, horizon: float) -> Operation:
+    """Draw jobs that are received together, and of which some end their worker's process again and again."""
+    steps = [["kill"], ["kill", "ok"], ["ok"], ["ok"], ["fail", "ok"]]
+    payloads = [{"name": str(n), "steps": rng.choice(steps)} for n in range(rng.randint(4, 10))]
+    details = {"task": rng.choice(["urgent", "once"]), "payloads": payloads, "options": {}}
+    return Operation(_at(rng, horizon), "many", {**details, "keyed": False, "prefix": None})
 
 
 def _at(rng: random.Random, horizon: float) -> float:

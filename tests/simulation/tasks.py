@@ -27,7 +27,7 @@ _LATER = {"later": "45s", "day": "26h", "weeks": "20d", "quarter": "100d"}
 """How long a run puts its next attempt off, by the step."""
 
 
-def act(name: str, steps: list[str]) -> str:  # noqa: C901, PLR0912 - one case a step
+def act(name: str, steps: list[str]) -> str:  # noqa: C901, PLR0912, PLR0915 - one case a step
     """Do the step of this attempt; `time.sleep` is the virtual clock's."""
     job, name = current_job(), name.strip()
     step = steps[min(job.attempt, len(steps)) - 1]
@@ -40,6 +40,8 @@ def act(name: str, steps: list[str]) -> str:  # noqa: C901, PLR0912 - one case a
             raise RetryLater(name, delay=_LATER[step])
         case "exit":
             raise SystemExit(3)
+        case "kill":
+            _die()
         case "slow":
             time.sleep(7)
         case "stumble":
@@ -95,6 +97,14 @@ def _enqueue_in_threads(name: str, job_id: str, children: Sequence[str] = ("chil
         thread = Thread(target=enqueue, args=("plain", {"name": f"{name}-{child}", "steps": ["ok"]}), kwargs=options)
         thread.start()
         thread.join()
+
+
+def _die() -> None:
+    """End the process, as memory that runs out does, unless two before it have died on the same message."""
+    process = current_process.get()
+    assert process is not None
+    if not process.spared:
+        process.kill()
 
 
 def _knows_its_job(job_id: str) -> bool:

@@ -357,6 +357,14 @@ class Outside:
             return
         self._send(task, json.dumps({"id": job_id, "payload": payload, **_FORGED[door]}))
 
+    def _forge(self, task: str, n: float) -> None:
+        """Send a body that breaks the contract and names a job that is between attempts: it must not end the job."""
+        waiting = [job for job in self.pipeline.jobs if job.state is State.RETRYING]
+        if waiting:
+            job = waiting[int(n * len(waiting))]
+            self.book.sound.discard(job.id)  # once it has failed, a redrive of that body may fail it anew
+            self._send(job.task, json.dumps({"id": job.id, "payload": 3}))
+
     def _poison(self, task: str, body: str) -> None:
         self._send(task, body)
         self.book.poison.append((task, body, self.pipeline.clock.now()))

@@ -149,7 +149,7 @@ class Client:
             UnknownTask: Not deployed in this stack.
             PayloadError: The arguments do not fit the task's signature; names each wrong one.
             DefinitionError: An option is wrong.
-            IdTaken: The option `id` belongs to another task.
+            IdTaken: The option `id` belongs to another task, or to a job that was enqueued without the option `key`.
             KeyReused: The option `key` names a job with other arguments.
             Unavailable: The queue did not answer. The job may have been enqueued all the same; to try again is
                 safe under the same `id` or `key`.

@@ -68,7 +68,7 @@ _JOBS = (
     ),
     Mutant("claim: the attempt of a dead worker is not counted", claiming._resolve_running, put(entry("attempt"), 0)),
     Mutant("end: a success keeps the error of the attempt before", ending.end_succeeded, put("error", "x")),
-    Mutant("end: the result is over at once", ending.end_succeeded, put(entry("result_until"), Code("now"))),
+    Mutant("end: the result is over at once", ending.end_succeeded, put(entry("result_until"), 0)),
     Mutant("end: the record dies before the result", ending.end_succeeded, put(call(max), Code("_0"))),
     Mutant("reject: a misfit ends a job while its worker lives", ending.end_rejected, drop(condition("lease_until"))),
 )

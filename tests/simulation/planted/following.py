@@ -54,6 +54,6 @@ MUTANTS = (
     Mutant(
         "life: the record of a job between attempts does not outlive its wait",
         ending.end_attempt,
-        put(call(record_ttl), Code("_0 - 10 * 86_400")),
+        put(call(record_ttl), Code("_ - 10 * 86_400")),
     ),
 )
