@@ -20,6 +20,7 @@ from tests.simulation.planted import (
     returning,
     runs,
     security,
+    testing,
 )
 
 MUTANTS = (
@@ -36,4 +37,5 @@ MUTANTS = (
     *producing.MUTANTS,
     *requests.MUTANTS,
     *security.MUTANTS,
+    *testing.MUTANTS,
 )
