@@ -17,7 +17,7 @@ from offload.testing import Faults
 from offload.testing.event_source import act_as
 from offload.testing.pipeline import STACK
 from offload.testing.processes import Killed, Process
-from tests.simulation.ages import SHARE, draw_ages
+from tests.simulation.ages import QUEUES, SHARE, draw_ages
 from tests.simulation.plan import HORIZON, Book, Operation, Plan
 from tests.simulation.tasks import ACTING, TASKS
 
@@ -101,6 +101,8 @@ def draw(seed: int) -> Plan:
     faults = Faults(seed=seed, crash_at=crash_at, deaths=rng.choice([2, 4, 8]), **mix)
     if rng.random() < SHARE:
         operations, horizon, pause = draw_ages(rng)
+        if any(operation.details.get("service") == QUEUES for operation in operations):
+            faults = Faults.none(seed)
         return Plan(seed, faults, tuple(sorted(operations, key=lambda one: one.at)), horizon, pause)
     count, drawn = rng.randint(2, 14), _Mix.draw(rng)
     return Plan(seed, faults, tuple(sorted((_operation(rng, drawn) for _ in range(count)), key=lambda one: one.at)))

@@ -4,7 +4,9 @@ import pytest
 
 from offload.core.flow import line
 from offload.core.flow.line import Standing
+from offload.core.jobs.record import record_ttl
 from offload.core.writes import holds
+from tests.core.deliveries import NOW, delivery
 
 
 @pytest.mark.parametrize(
@@ -87,3 +89,9 @@ def test_when_a_job_looks_again(start, look):
 def test_a_line_in_which_nobody_waits_begins_anew():
     assert line.begun_anew({"joined": 7, "head": 3, "left": 9}) == {"head": 7, "left": 7}
     assert line.begun_anew({"joined": 7, "head": 3, "left": 3}) == {}
+
+
+@pytest.mark.parametrize("wait", [0, 60_000, 60 * 86_400_000])
+def test_a_record_in_a_line_lives_as_long_as_one_that_is_delayed_until_its_start(wait):
+    noted = line.note_standing(delivery(), None, Standing(number=7), NOW + wait, NOW)
+    assert noted.set["ttl"] == record_ttl(NOW + wait)

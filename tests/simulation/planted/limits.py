@@ -86,6 +86,7 @@ MUTANTS = (
         "life: the record of a job in a line does not outlive its wait",
         line.note_standing,
         put(call(max), Code("_0")),
+        tests="tests/core/flow",
     ),
     Mutant(
         "rate limit: the job of a dead worker takes two slots for one start",

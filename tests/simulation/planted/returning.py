@@ -72,5 +72,6 @@ MUTANTS = (
         "replace: no message before a batch, so that neighbours of killers are dead-lettered",
         Replacements._is_near_last_receive,
         put(returned(), False),
+        tests="tests/runtime/test_replacing.py",
     ),
 )
