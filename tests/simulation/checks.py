@@ -80,6 +80,7 @@ class Checks:
         if by_operator and job_id not in self._sent and _is_readable(message.body):
             self._broken("I6 replay", job_id, "a redrive brought a dead letter back as another job")
         self._sent.add(job_id)
+        self._outlives(job_id, queue)
         data = _object(message.body)
         if queue.endswith("-dlq") or "payload" not in data:
             return
@@ -90,6 +91,21 @@ class Checks:
         elif message.group is None and data.get("tenant") and job_id not in self._timed:
             self._broken("groups", job_id, f"sent without a group, though its tenant is {data['tenant']!r}")
         self._hop(job_id, data)
+
+    def _outlives(self, job_id: str, queue: str) -> None:
+        """Check that the record of a job that waits outlives the message that is sent now."""
+        record, now = self._pipeline.record(job_id), self._pipeline.clock.now() / 1000
+        if (
+            record is None
+            or queue.endswith("-dlq")
+            or State(record["state"]).ended
+            or record["task"] != _task_of(queue)
+        ):
+            return
+        if record["ttl"] < now + (RECORD_DAYS - 1) * DAY - _SLOWEST_WRITE:
+            self._broken(
+                "life", job_id, f"its record lives {(record['ttl'] - now) / DAY:.1f} days after its message is sent"
+            )
 
     def moved(self, queue: str, message: StoredMessage) -> None:
         """Judge a message that has come to a dead-letter queue."""
@@ -201,7 +217,8 @@ class Checks:
                 self._broken("I8 follow-ups", job_id, f"{record['follow_up']} is still to be enqueued")
             if record["task"] in followers and record.get("parent") and job_id not in self._ends:
                 self._broken("I8 follow-ups", job_id, f"follows no end of {record['parent']}")
-            if record["state"] == State.SUCCEEDED.value and self._text(record) != self._results[job_id]:
+            lives = record.get("result_until", 0) > self._pipeline.clock.now()
+            if record["state"] == State.SUCCEEDED.value and lives and self._text(record) != self._results[job_id]:
                 self._broken("life", job_id, f"its result became {self._text(record)[:80]}")
         self._outcomes(records)
         self._rates()

@@ -336,7 +336,8 @@ class Client:
 
         A job that waits for its next attempt starts it now if its wait was longer than 15 minutes: a read and a write,
         and four requests to find the message of its timer, to send it and to delete the timer. A shorter wait cannot be
-        cut: the attempt starts at its end, at `next_at` of the record that is returned.
+        cut: the attempt starts at its end, at `next_at` of the record that is returned. The same holds for a wait whose
+        timer was refused or has fired: there `next_at` is the latest moment, 15 minutes from now.
 
         Args:
             job_id: Its id.
@@ -344,7 +345,7 @@ class Client:
             task: As in `job`.
 
         Returns:
-            The record afterwards: PENDING, or RETRYING and due at `next_at`; a worker may be faster.
+            The record afterwards: PENDING, or RETRYING and started by `next_at`; a worker may be faster.
 
         Raises:
             WrongState: It neither failed nor waits for its next attempt.

@@ -109,20 +109,14 @@ class Recount(NamedTuple):
     write: Write[RateRecord]
 
 
-class Late(NamedTuple):
-    """Its place has come, but others are ahead: come back at epoch milliseconds `until`."""
-
-    until: int
-
-
 class Look(NamedTuple):
-    """Others are ahead: look again at epoch milliseconds `at`. As far as the item tells, the job starts at `start`."""
+    """Others are ahead: come back at epoch milliseconds `at`. As far as the item tells, the job starts at `start`."""
 
     at: int
     start: int
 
 
-Step = Slot | Place | Join | Recount | Late | Look
+Step = Slot | Place | Join | Recount | Look
 
 
 def next_step(
@@ -171,7 +165,8 @@ def next_step(
         when = within if due else _and_nobody_waits(within, nobody_waits)
         return Slot(Write(item_id, when=when, set={**left.set, **life}, add={"tat": interval, **left.add}))
     if standing.place is not None:
-        return Late(max(now, math.ceil(slot / _MICRO) - line.LEAD_MS))
+        # It is before those whose place comes with the next slot.
+        return Look(max(now, math.ceil(slot / _MICRO) - 2 * line.LEAD_MS), math.ceil(slot / _MICRO))
     next_place, front = max(end, slot), max(line.FRONT_MS * _MICRO, line.FRONT_JOBS * interval)
     ahead, length = line.ahead(known, standing.number) * interval, next_place - now_us
     in_turn = line.has_room(length, front, ahead, passed=line.was_passed(known, standing.number))
