@@ -41,6 +41,9 @@ _NO_ANSWER = (Unavailable, Refused)
 _SLOWEST_WRITE = 7_200
 """Seconds from the decision for a write until it is carried out, at most: its process may stand still in between."""
 
+_LONGEST_HIDDEN = 12 * 3_600
+"""Seconds that a message waits at most without anybody writing its job's record: hidden, when no copy can be sent."""
+
 _MICRO, _ROUNDED, _EARLY = 1_000_000, 0.99999, 0.002
 """A rate limit counts in microseconds; what it counts is rounded; clocks count in whole milliseconds."""
 
@@ -102,7 +105,7 @@ class Checks:
             or record["task"] != _task_of(queue)
         ):
             return
-        if record["ttl"] < now + (RECORD_DAYS - 1) * DAY - _SLOWEST_WRITE:
+        if record["ttl"] < now + RECORD_DAYS * DAY - _LONGEST_HIDDEN:
             self._broken(
                 "life", job_id, f"its record lives {(record['ttl'] - now) / DAY:.1f} days after its message is sent"
             )

@@ -154,7 +154,7 @@ def _operation(rng: random.Random, mix: _Mix) -> Operation:  # noqa: C901, PLR09
             names = [{"name": str(n), "steps": _steps(rng, mix)} for n in range(rng.randint(2, 23))]
             return Operation(at, kind, {"task": task, "payloads": names, **_bulk(rng)})
         case "line":
-            names = [{"name": str(n), "steps": _steps(rng, mix)} for n in range(rng.randint(2, 6))]
+            names = [{"name": str(n), "steps": _steps(rng, mix)} for n in range(rng.randint(2, 5))]
             return Operation(
                 at, kind, {"payloads": names, "expires": rng.choice([None, "20h"]), "leaves": rng.random()}
             )
