@@ -96,14 +96,13 @@ class Checks:
         self._hop(job_id, data)
 
     def _outlives(self, job_id: str, queue: str) -> None:
-        """Check that the record of a job that waits outlives the message that is sent now."""
+        """Check that the record of a job that has not started outlives the message that is sent now.
+
+        Between attempts, a worker that was overtaken while it stood still may write an earlier time meanwhile.
+        """
         record, now = self._pipeline.record(job_id), self._pipeline.clock.now() / 1000
-        if (
-            record is None
-            or queue.endswith("-dlq")
-            or State(record["state"]).ended
-            or record["task"] != _task_of(queue)
-        ):
+        waits = record is not None and record["attempt"] == 0 and not State(record["state"]).ended
+        if record is None or not waits or queue.endswith("-dlq") or record["task"] != _task_of(queue):
             return
         if record["ttl"] < now + RECORD_DAYS * DAY - _LONGEST_HIDDEN:
             self._broken(
