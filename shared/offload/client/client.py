@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import os
-from contextlib import suppress
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from offload.client.connection import Connection, Connector, connect_to
+from offload.client.leaving import count_out
 from offload.client.named_tasks import NamedTasks
 from offload.client.poller import Poller
 from offload.client.request_threads import RequestThreads
@@ -16,8 +16,7 @@ from offload.core.clock import Clock, SystemClock
 from offload.core.enqueueing.bulk import BulkRequest, in_own_thread
 from offload.core.enqueueing.handle import JobHandle
 from offload.core.enqueueing.options import CheckedOptions, EnqueueOptions
-from offload.core.errors import Refused, Unavailable, UnknownJob
-from offload.core.flow.line import leave_line
+from offload.core.errors import Unavailable, UnknownJob
 from offload.core.hooks import call_hooks
 from offload.core.ids import check_record_id, system_random
 from offload.core.jobs.accepting import check_owner
@@ -336,8 +335,7 @@ class Client:
 
         A job that waits for its next attempt starts it now if its wait was longer than 15 minutes: a read and a write,
         and four requests to find the message of its timer, to send it and to delete the timer. A shorter wait cannot be
-        cut: the attempt starts at its end, at `next_at` of the record that is returned. The same holds for a wait whose
-        timer was refused or has fired: there `next_at` is the latest moment, 15 minutes from now.
+        cut: the attempt starts by `next_at` of the record that is returned. So does one whose timer was refused.
 
         Args:
             job_id: Its id.
@@ -377,7 +375,7 @@ class Client:
         for _ in range(MOST_CONFLICTS):
             now = self.clock.now()
             try:
-                return self._cancelled(self.store.apply(cancel_waiting(job_id, now, task)))
+                return Job.read(count_out(self.store, self.store.apply(cancel_waiting(job_id, now, task))))
             except Conflict as conflict:
                 record: JobRecord | None = conflict.item
             if record is not None and "state" in record:
@@ -395,14 +393,6 @@ class Client:
             except Conflict:
                 continue  # it changed state meanwhile; look again
         raise Unavailable(f"job {job_id} keeps changing; try again")
-
-    def _cancelled(self, record: JobRecord) -> Job:
-        """Count a job that was cancelled out of the line of its rate limit. Those behind it move up."""
-        left = leave_line(record)
-        if left is not None:
-            with suppress(Conflict, Unavailable, Refused):  # the job is cancelled; the line finds out later
-                self.store.apply(left)
-        return Job.read(record)
 
     async def acancel(self, job_id: str, task: str | None = None) -> Job:
         """`cancel` for `async` code."""

@@ -120,12 +120,12 @@ def begun_anew(item: RateRecord) -> dict[str, int]:
     return {} if waiting(item) else {"head": item.get("joined", 0), "left": item.get("joined", 0)}
 
 
-def taken_from(item: RateRecord, standing: Standing, *, in_turn: bool) -> Change:
+def taken_from(item: RateRecord, standing: Standing, *, in_order: bool) -> Change:
     """Return what changes in the counts when a job goes on; out of its turn, those ahead of it keep their turn."""
     number = standing.number
     if number is None or number <= item.get("head", 0):
         return Change({}, {})  # it was not in the rear, or was passed, and counts as gone
-    return Change({"head": number} if in_turn else {}, {"left": 1})
+    return Change({"head": number} if in_order else {}, {"left": 1})
 
 
 def leave_line(record: JobRecord) -> Write[RateRecord] | None:

@@ -153,7 +153,7 @@ def next_step(
     nobody_waits = Test("line", "<=", now_us + HORIZON_MS * _MICRO)
     first = not waiting and end <= nobody_waits.value
     if slot <= latest_slot and (due or idle or first):
-        left = line.taken_from(known, standing, in_turn=False)
+        left = line.taken_from(known, standing, in_order=False)
         if tat <= now_us:
             unused = ((Test("tat", "absent"),), (Test("tat", "<=", now_us),))
             when = unused if due or idle else _and_nobody_waits(unused, nobody_waits)
@@ -169,9 +169,9 @@ def next_step(
         return Look(max(now, math.ceil(slot / _MICRO) - 2 * line.LEAD_MS), math.ceil(slot / _MICRO))
     next_place, front = max(end, slot), max(line.FRONT_MS * _MICRO, line.FRONT_JOBS * interval)
     ahead, length = line.ahead(known, standing.number) * interval, next_place - now_us
-    in_turn = line.has_room(length, front, ahead, passed=line.was_passed(known, standing.number))
-    if in_turn or length <= front // (4 if standing.number is None else 2):
-        left = line.taken_from(known, standing, in_turn=in_turn)
+    in_order = line.has_room(length, front, ahead, passed=line.was_passed(known, standing.number))
+    if in_order or length <= front // (4 if standing.number is None else 2):
+        left = line.taken_from(known, standing, in_order=in_order)
         if end == next_place:
             grown = {"line": interval, **left.add}
             return Place(Write(item_id, when=((Test("line", ">=", next_place),),), set={**left.set, **life}, add=grown))
