@@ -24,6 +24,10 @@ def greet(name: str) -> str:
 """
 
 
+LOOP_SCOPE = ("-o", "asyncio_default_fixture_loop_scope=function")
+"""What pytest-asyncio asks every project to choose."""
+
+
 @pytest.fixture
 def run_tests(tmp_path):
     """Return a function that runs tests, as `pytest` or as `python -m pytest`; returns what pytest printed."""
@@ -34,7 +38,15 @@ def run_tests(tmp_path):
     def run(code, *command):
         (tmp_path / "tests" / "test_greet.py").write_text(code)
         done = subprocess.run(
-            [*(command or (sys.executable, "-m", "pytest")), "-q", "-W", "error", "-p", "no:cacheprovider"],
+            [
+                *(command or (sys.executable, "-m", "pytest")),
+                "-q",
+                "-W",
+                "error",
+                "-p",
+                "no:cacheprovider",
+                *LOOP_SCOPE,
+            ],
             cwd=tmp_path,
             env={**os.environ, "PYTHONPATH": str(ROOT / "shared")},
             capture_output=True,
