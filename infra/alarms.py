@@ -18,7 +18,7 @@ from aws_cdk import aws_sns as sns
 from aws_cdk import aws_sns_subscriptions as subscriptions
 from constructs import Construct
 
-from infra.dashboard import job_metric
+from infra.environment import METRICS
 from infra.queues import visibility_timeout
 from offload.core.durations import text
 from offload.core.manifest import DEFAULT_LANE
@@ -185,7 +185,13 @@ def _function_alarms(pipeline: TaskPipeline) -> Iterator[_AlarmSettings]:
         "ServiceErrors",
         # Nothing else tells of an outage in which nothing succeeds: copies replace the messages, so that none becomes
         # old, and none comes to the dead-letter queue.
-        job_metric(pipeline.task, "ServiceErrors", "sum").with_(period=_PERIOD),
+        cloudwatch.Metric(
+            namespace=METRICS,
+            metric_name="ServiceErrors",
+            dimensions_map={"service": pipeline.task},
+            statistic="sum",
+            period=_PERIOD,
+        ),
         threshold=1,
         periods=3,
         among=12,  # a message waits for up to 15 minutes before it is tried again, so not every period has an error
