@@ -43,7 +43,7 @@ MUTANTS = (
     Mutant(
         "rate limit: a new job passes those that wait",
         rate_limit.next_step,
-        put(rate_limit.HORIZON_MS, 10**12),
+        put(rate_limit.HORIZON_MS, 10**12, times=2),
         tests="tests/runtime/test_rate_limit.py",
     ),
     Mutant(
