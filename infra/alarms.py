@@ -1,4 +1,4 @@
-"""Alarms: five for each task, and two more for each further lane. All alarms notify one encrypted topic.
+"""Alarms: six for each task, and two more for each further lane. All alarms notify one encrypted topic.
 
 No alarm uses metric math: an alarm of a single queue names the queue, and the embedded engine does not support metric
 math.
@@ -18,6 +18,7 @@ from aws_cdk import aws_sns as sns
 from aws_cdk import aws_sns_subscriptions as subscriptions
 from constructs import Construct
 
+from infra.dashboard import job_metric
 from infra.queues import visibility_timeout
 from offload.core.durations import text
 from offload.core.manifest import DEFAULT_LANE
@@ -87,9 +88,10 @@ class _AlarmSettings:
         name: Part of the construct id.
         metric: The measured metric.
         threshold: Value from which the alarm is raised.
-        periods: Number of five-minute periods in a row that must reach the threshold.
+        periods: Number of five-minute periods that must reach the threshold.
         meaning: What is wrong, for the alarm's description.
         notify_end: Notify the topic also when the alarm ends.
+        among: Number of periods among which `periods` must reach the threshold; None for `periods` in a row.
     """
 
     name: str
@@ -98,13 +100,14 @@ class _AlarmSettings:
     periods: int
     meaning: str
     notify_end: bool = False
+    among: int | None = None
 
 
 def add_alarms(pipeline: TaskPipeline, topic: sns.Topic) -> None:
     """Create a task's alarms.
 
     Each lane has an alarm for dead letters and one for the age of its oldest job. The function has alarms for errors,
-    for throttles and for invocations near the timeout.
+    for throttles, for invocations near the timeout and for services that fail its workers.
     """
     for settings in (*_lane_alarms(pipeline), *_function_alarms(pipeline)):
         alarm = cloudwatch.Alarm(
@@ -113,7 +116,8 @@ def add_alarms(pipeline: TaskPipeline, topic: sns.Topic) -> None:
             alarm_description=f"Task {pipeline.task}: {settings.meaning}",
             metric=settings.metric,
             threshold=settings.threshold,
-            evaluation_periods=settings.periods,
+            evaluation_periods=settings.among or settings.periods,
+            datapoints_to_alarm=settings.periods,
             comparison_operator=cloudwatch.ComparisonOperator.GREATER_THAN_OR_EQUAL_TO_THRESHOLD,
             treat_missing_data=cloudwatch.TreatMissingData.NOT_BREACHING,  # an idle queue reports no data
         )
@@ -176,4 +180,17 @@ def _function_alarms(pipeline: TaskPipeline) -> Iterator[_AlarmSettings]:
         threshold=_NEAR_TIMEOUT * pipeline.settings.hard_limit * 1000,
         periods=1,
         meaning="an invocation took nine tenths of `timeout`",
+    )
+    yield _AlarmSettings(
+        "ServiceErrors",
+        # Nothing else tells of an outage in which nothing succeeds: copies replace the messages, so that none becomes
+        # old, and none comes to the dead-letter queue.
+        job_metric(pipeline.task, "ServiceErrors", "sum").with_(period=_PERIOD),
+        threshold=1,
+        periods=3,
+        among=12,  # a message waits for up to 15 minutes before it is tried again, so not every period has an error
+        meaning=(
+            "jobs cannot start or end, because a service fails the workers (job table, bucket, queue, Scheduler, or a "
+            "permission of the role): the log's lines `service error` say which, and no job is lost meanwhile"
+        ),
     )

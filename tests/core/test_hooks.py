@@ -15,6 +15,7 @@ ARGUMENTS = {
     "before_run": 1,
     "after_run": 2,
     "ended_without_run": 4,
+    "message_returned": 3,
     "invocation_ended": 0,
 }
 """How many arguments each hook takes."""

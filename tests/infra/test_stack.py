@@ -84,7 +84,7 @@ def test_each_task_has_its_alarms(alarms, tasks):
         lanes = 2 if task == "nightly" else 1
         assert sorted(own) == sorted(
             ["ApproximateNumberOfMessagesVisible", "ApproximateAgeOfOldestMessage"] * lanes
-            + ["Errors", "Throttles", "Duration"]
+            + ["Errors", "Throttles", "Duration", "ServiceErrors"]
         )
 
 
@@ -119,6 +119,17 @@ def test_each_lane_is_watched(alarms, template):
     watched = {template.flat(item["Value"]) for alarm in alarms for item in alarm["Dimensions"]}
     for name in template.all("AWS::SQS::Queue"):
         assert f"<{name}.QueueName>" in watched
+
+
+def test_services_that_fail_the_workers_raise_an_alarm_that_says_where_to_look(alarms, tasks):
+    failing = [item for item in alarms if item["MetricName"] == "ServiceErrors"]
+    assert len(failing) == len(tasks)
+    for alarm in failing:
+        assert (alarm["Namespace"], alarm["Statistic"], alarm["Threshold"]) == ("Offload", "Sum", 1)
+        assert (alarm["Period"], alarm["DatapointsToAlarm"], alarm["EvaluationPeriods"]) == (300, 3, 12)
+        (dimension,) = alarm["Dimensions"]
+        assert alarm["AlarmDescription"].startswith(f"Task {dimension['Value']}: ")
+        assert "`service error`" in alarm["AlarmDescription"]
 
 
 def test_alarms_use_no_metric_math(alarms):

@@ -63,6 +63,9 @@ class Recorder(Hooks):
     def ended_without_run(self, task, job_id, state, error):
         self._note("ended_without_run", task, job_id, state, error)
 
+    def message_returned(self, task, job_id, why):
+        self._note("message_returned", task, job_id, why)
+
     def invocation_ended(self):
         self._note("invocation_ended")
 

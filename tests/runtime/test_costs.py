@@ -6,7 +6,8 @@ import json
 
 import pytest
 
-from tests.runtime.scripted_task import ScriptedTask
+from offload import RateLimit, Retry
+from tests.runtime.scripted_task import ScriptedTask, fail
 
 WRITE_UNIT = 1024
 """Bytes of an item that one write unit pays for."""
@@ -71,3 +72,45 @@ def test_a_job_that_is_tracked_from_its_start_costs_one_request_and_then_two_wri
 
     assert len(writes(pipeline)) == 2
     assert len(pipeline.runs) == 1
+
+
+@pytest.mark.parametrize(("bare", "receives"), [(False, 3), (True, 4)])
+def test_a_failed_job_costs_a_refused_write_for_each_further_receive_and_two_reads(deploy, bare, receives):
+    work = ScriptedTask(retry=Retry(max_attempts=1))
+    pipeline = deploy(work)
+    work.on_every_run(fail)
+    if bare:
+        pipeline.send('{"payload": {}}')
+    else:
+        work.delay()
+    pipeline.poll()
+    assert len(work.runs) == 1
+    pipeline.queues.calls.clear()
+    pipeline.store.calls.clear()
+    before = len(writes(pipeline))
+
+    pipeline.run_until_idle()
+
+    received = [entry for entry in pipeline.trace if entry.kind == "invoke"][1:]
+    assert len(received) == receives
+    assert len(writes(pipeline)) - before == receives + bare  # the copy that names the job is noted in the record
+    assert len(pipeline.store.called("get")) == 2
+    assert len(pipeline.dead()) == 1
+
+
+@pytest.mark.parametrize(("position", "wrote", "looks"), [(1, 3, 2), (5, 3, 2), (60, 5, 8)])
+def test_what_a_job_in_the_line_of_a_rate_limit_costs(deploy, position, wrote, looks):
+    """A place is two writes; a number in the rear of the line before that two more; and a slot is one."""
+    work = ScriptedTask(rate_limit=RateLimit("10/m"), batch_size=10)
+    pipeline = deploy(work)
+    jobs = list(work.delay_many([{}] * (position + 1)))
+    own = jobs[position].id
+
+    pipeline.run_until_idle()
+
+    noted = [write for write in writes(pipeline) if write.id == own and {"place_at", "line_number"} & set(write.set)]
+    item = [write for write in writes(pipeline) if write.id == "rate#work"]
+    read = [key for (key,) in pipeline.store.called("get") if key == own]
+    assert len(noted) <= wrote // 2
+    assert len(item) <= (position + 1) * (1 + wrote // 2)
+    assert len(read) <= looks

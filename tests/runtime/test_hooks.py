@@ -9,6 +9,7 @@ import pytest
 
 from offload import Hooks, Retry, State, add_hooks, current_job, remove_hooks, task
 from offload.core.errors import LeaseLost
+from offload.core.hooks import SERVICE_ERROR
 from offload.core.tasks.context import running_job
 from offload.testing import Pipeline
 from offload.testing.event_source import Context
@@ -127,7 +128,7 @@ def test_a_run_whose_end_the_table_never_takes_has_no_state_to_report(deploy, re
     with outage(pipeline.store, error=service_error, where=to_state("SUCCEEDED")):
         pipeline.poll()
 
-    assert recorder.calls[-3:] == ["before_run", "after_run", "invocation_ended"]
+    assert recorder.calls[-4:] == ["before_run", "after_run", "message_returned", "invocation_ended"]
     assert recorder.reports() == [(1, None, None)]
 
 
@@ -207,7 +208,9 @@ def test_a_message_that_neither_runs_nor_ends_its_job_calls_no_hook_of_a_job(dep
     with outage(pipeline.store, where=does_not_answer):
         pipeline.poll()
 
-    assert set(recorder.calls) <= {"process_started", "invocation_ended"}
+    assert set(recorder.calls) <= {"process_started", "message_returned", "invocation_ended"}
+    returned = [("work", job.id, SERVICE_ERROR)] if why in ("no time left", "unanswered claim") else []
+    assert recorder.of("message_returned") == returned
     assert recorder.calls.count("invocation_ended") == 1
 
 

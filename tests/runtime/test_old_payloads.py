@@ -7,7 +7,7 @@ import pytest
 from offload import Retry, State
 from offload.core.errors import Refused, Unavailable
 from tests.runtime.interference import outage
-from tests.runtime.scripted_task import ScriptedTask, fail
+from tests.runtime.scripted_task import ScriptedTask, fail, run_again_in
 
 LARGE = "x" * 300_000
 
@@ -37,6 +37,22 @@ def test_each_attempt_of_an_old_job_keeps_its_payload_alive(deploy):
 
     assert work.attempts == [1, 2, 3]
     assert len([key for key, _ in pipeline.blobs.called("put") if key.startswith("payloads/")]) == 4
+
+
+def test_a_payload_is_as_old_as_its_job_when_a_copy_of_its_message_waits(deploy):
+    """The copy waits for five days, and its message was sent just now; but the payload is ten days old."""
+    work = ScriptedTask(retry=Retry(max_attempts=2))
+    work.on_run(1, run_again_in("5d"))
+    pipeline = deploy(work)
+    work.options(delay="10d").delay(LARGE)
+    pipeline.advance("10d")
+    pipeline.advance("1h")
+    written = [key for key, _ in pipeline.blobs.called("put") if key.startswith("payloads/")]
+    assert work.attempts == [1]
+    assert len(written) == 2, "the copy has it anew"
+
+    pipeline.run_until_idle()
+    assert work.attempts == [1, 2]
 
 
 @pytest.mark.parametrize("error", [Unavailable("no answer"), Refused("denied")])

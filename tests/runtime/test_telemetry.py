@@ -7,7 +7,7 @@ import logging
 
 import pytest
 
-from offload import Permanent, Retry, State, task
+from offload import Permanent, RateLimit, Refused, Retry, State, Unavailable, task
 from offload.core.messages.waiting import MAX_RECEIVES
 from tests.runtime.interference import just_before, outage
 from tests.runtime.scripted_task import ScriptedTask, fail
@@ -246,6 +246,53 @@ def test_an_invocation_writes_its_metrics_in_one_line_and_none_when_there_are_no
     pipeline.send('{"id": "a", "payload": {}}')
     pipeline.poll()
     assert capsys.readouterr().out == ""
+
+
+@pytest.mark.parametrize("service", ["store", "store, by refusals", "blobs"])
+def test_an_outage_in_which_nothing_succeeds_is_counted_as_often_as_its_alarm_needs(deploy, capsys, service):
+    """The alarm rings when three of twelve periods of five minutes have a count; one job alone is enough for that."""
+    work = ScriptedTask()
+    pipeline = deploy(work)
+    job = work.delay("x" * 300_000)
+    error = Refused("denied") if "refusals" in service else Unavailable("no answer")
+
+    counted = []
+    refusing = outage(pipeline.blobs, "get", error) if service == "blobs" else outage(pipeline.store, error=error)
+    with refusing:
+        for _ in range(6 * 12):
+            capsys.readouterr()
+            pipeline.advance("5m")
+            counted.append(metrics(capsys).get("ServiceErrors", []))
+
+    assert all(sum(map(bool, counted[end - 12 : end])) >= 3 for end in range(12, len(counted) + 1))
+    assert pipeline.dead() == []
+    capsys.readouterr()
+    pipeline.run_until_idle()
+    assert job.status() is State.SUCCEEDED
+    assert "ServiceErrors" not in metrics(capsys)
+
+
+def test_messages_for_which_no_time_is_left_are_counted(deploy, capsys):
+    work = ScriptedTask(batch_size=10, timeout="1m", soft_timeout="50s")
+    pipeline = deploy(work)
+    work.on_every_run(lambda: pipeline.clock.advance(20))
+
+    work.delay_many([{}] * 10)
+    pipeline.poll()
+
+    assert len(work.runs) == 1
+    assert sum(metrics(capsys)["NoTimeLeft"]) == 9
+
+
+def test_waits_that_are_meant_are_not_counted(deploy, capsys):
+    work = ScriptedTask(rate_limit=RateLimit("1/m"), batch_size=10)
+    pipeline = deploy(work)
+    work.on_run(1, fail)
+    work.delay_many([{}] * 5)
+
+    pipeline.run_until_idle()
+
+    assert not {"ServiceErrors", "NoTimeLeft"} & set(metrics(capsys))
 
 
 def test_usage_is_measured(deploy):

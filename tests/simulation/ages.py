@@ -26,7 +26,7 @@ QUEUES = "MemoryQueues"
 SERVICES = ("MemoryTable", QUEUES, "MemoryBlobs", "MemoryTimers")
 """What can be out, by the names of the twins."""
 
-ACTING = ("plain", "urgent", "once", "patient", "hourly")
+ACTING = ("plain", "urgent", "once", "patient", "rare")
 _DELAYS = ("20m", "3h", "2d", "13d", "40d", "200d", "364d")
 _STEPS = {
     "ok": 4, "fail": 5, "permanent": 2, "later": 1, "slow": 1, "large": 2, "look": 1, "day": 3, "weeks": 3,
@@ -80,7 +80,7 @@ def _draw_job(rng: random.Random, horizon: float) -> Operation:
 def _draw_line(rng: random.Random, horizon: float) -> Operation:
     """Draw jobs that wait for their rate limit, some of them for hours."""
     payloads = [{"name": str(n), "steps": [rng.choice(["ok", "ok", "fail"])]} for n in range(rng.randint(3, 12))]
-    details = {"task": "hourly", "payloads": payloads, "options": {}, "keyed": False, "prefix": None}
+    details = {"task": "rare", "payloads": payloads, "options": {}, "keyed": False, "prefix": None}
     return Operation(_at(rng, horizon), "many", details)
 
 

@@ -45,6 +45,9 @@ _NO_ANSWER = (Unavailable, Refused)
 _SLOWEST_WRITE = 7_200
 """Seconds from the decision for a write until it is carried out, at most: its process may stand still in between."""
 
+_LONGEST_HIDDEN = 12 * 3_600
+"""Seconds that a message waits at most without anybody writing its job's record: hidden, when no copy can be sent."""
+
 _MICRO, _ROUNDED, _EARLY = 1_000_000, 0.99999, 0.002
 """A rate limit counts in microseconds; what it counts is rounded; clocks count in whole milliseconds."""
 
@@ -87,6 +90,7 @@ class Checks:
             self._broken("I6 replay", job_id, "a redrive brought a dead letter back as another job")
         self._sent.add(job_id)
         self._sent_at[job_id] = self._pipeline.clock.now() / 1000
+        self._outlives(job_id, queue)
         data = _object(message.body)
         if queue.endswith("-dlq") or "payload" not in data:
             return
@@ -97,6 +101,20 @@ class Checks:
         elif message.group is None and data.get("tenant") and job_id not in self._timed:
             self._broken("groups", job_id, f"sent without a group, though its tenant is {data['tenant']!r}")
         self._hop(job_id, data)
+
+    def _outlives(self, job_id: str, queue: str) -> None:
+        """Check that the record of a job that has not started outlives the message that is sent now.
+
+        Between attempts, a worker that was overtaken while it stood still may write an earlier time meanwhile.
+        """
+        record, now = self._pipeline.record(job_id), self._pipeline.clock.now() / 1000
+        waits = record is not None and record["attempt"] == 0 and not State(record["state"]).ended
+        if record is None or not waits or queue.endswith("-dlq") or record["task"] != _task_of(queue):
+            return
+        if record["ttl"] < now + _RECORD_LIVES - _LONGEST_HIDDEN:
+            self._broken(
+                "life", job_id, f"its record lives {(record['ttl'] - now) / DAY:.1f} days after its message is sent"
+            )
 
     def moved(self, queue: str, message: StoredMessage) -> None:
         """Judge a message that has come to a dead-letter queue."""

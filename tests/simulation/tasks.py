@@ -156,6 +156,12 @@ def limited(name: str, steps: list[str]) -> str:
     return act(name, steps)
 
 
+@task(rate_limit=RateLimit("8/d"), retry=Retry(max_attempts=2), batch_size=5, max_concurrency=2)
+def rare(name: str, steps: list[str]) -> str:
+    """One whose jobs wait for hours and days in the line of its rate limit."""
+    return act(name, steps)
+
+
 @task(retry=Retry(max_attempts=1), timeout="10s", batch_size=10, max_concurrency=2)
 def once(name: str, steps: list[str]) -> str:
     """One with a single attempt."""
@@ -168,17 +174,11 @@ async def patient(name: str, steps: list[str]) -> str:
     return act(name, steps)
 
 
-@task(rate_limit=RateLimit("6/h", burst=1), retry=Retry(max_attempts=2), batch_size=3, max_concurrency=2)
-def hourly(name: str, steps: list[str]) -> str:
-    """One with a rate limit under which jobs wait for hours."""
-    return act(name, steps)
-
-
 @task(retry=Retry(max_attempts=5))
 def note(job: dict[str, Any]) -> str:
     """What follows other jobs; its result is what it was told."""
     return json.dumps(job)
 
 
-TASKS = (plain, urgent, limited, once, patient, hourly, note)
+TASKS = (plain, urgent, limited, rare, once, patient, note)
 ACTING = ("plain", "urgent", "limited", "once", "patient")

@@ -58,7 +58,7 @@ _FORGED: dict[str, dict[str, Any]] = {
 _KINDS = {
     "enqueue": 30, "many": 4, "keyed": 8, "bare": 8, "copies": 5, "poison": 6, "cancel": 10, "stop": 4, "console": 4,
     "redrive": 5, "retry": 5, "restart": 3, "look": 2, "same_id": 8, "again": 4, "freed": 4, "quiet": 2,
-    "misfit": 2, "named": 4,
+    "misfit": 2, "line": 2, "named": 4,
 }  # fmt: skip
 _AGAIN = {"same": None, "other payload": KeyReused, "other key": IdTaken}
 """How a program uses an id and a key again, and what it is to be told."""
@@ -122,6 +122,11 @@ def _operation(rng: random.Random, mix: _Mix) -> Operation:  # noqa: C901, PLR09
         case "many":
             names = [{"name": str(n), "steps": _steps(rng, mix)} for n in range(rng.randint(2, 23))]
             return Operation(at, kind, {"task": task, "payloads": names, **_bulk(rng)})
+        case "line":
+            names = [{"name": str(n), "steps": _steps(rng, mix)} for n in range(rng.randint(2, 5))]
+            return Operation(
+                at, kind, {"payloads": names, "expires": rng.choice([None, "20h"]), "leaves": rng.random()}
+            )
         case "keyed":
             options = {"key": rng.choice(["k1", "k2"]), "delay": rng.choice([None, None, "30s"])}
             options["key_may_differ"] = rng.random() < 0.5
@@ -339,6 +344,14 @@ class Outside:
         else:
             for entry, handle in zip(entries, handles, strict=True):
                 self._accepted(handle, _key(entry))
+
+    def _line(self, payloads: list[dict[str, Any]], expires: str | None, leaves: float) -> None:
+        """Enqueue jobs that wait for days in a line, of which one is cancelled meanwhile and one may expire."""
+        client = self.pipeline.client
+        for number, payload in enumerate(payloads):
+            self._accepted(client.enqueue("rare", payload, expires=expires if number == len(payloads) // 2 else None))
+        self.pipeline.clock.sleep(leaves * 86_400)
+        self._ask(client.cancel, self.book.accepted[-1])
 
     def _bare(self, task: str, payload: dict[str, Any], expires: bool) -> None:
         body: dict[str, Any] = {"payload": payload}

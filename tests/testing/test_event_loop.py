@@ -91,6 +91,7 @@ def test_a_sleep_meets_the_soft_limit_and_time_to_clean_up_is_left():
         try:
             await asyncio.sleep(600)
         except SoftTimeLimitExceeded as limit:
+            current_job().progress(1, stage="cleaning up")  # a request, and no second limit with it
             await asyncio.sleep(5)
             return isinstance(limit, asyncio.CancelledError)
 

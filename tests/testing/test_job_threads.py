@@ -147,7 +147,7 @@ def test_jobs_that_overlap_leave_the_process_without_a_job():
     def named():
         return json.loads(inherited_job.told())["id"]
 
-    threads = [threading.Thread(target=run, args=name) for name in "ab"]
+    threads = [threading.Thread(target=run, args=name, daemon=True) for name in "ab"]
     for thread in threads:
         thread.start()
         told.acquire()

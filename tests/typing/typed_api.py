@@ -334,6 +334,8 @@ class Traces(Hooks):
         if error is not None:
             assert_type(error["type"], str)
 
+    def message_returned(self, task: str, job_id: str, why: str) -> None: ...
+
     def invocation_ended(self) -> None: ...
 
 

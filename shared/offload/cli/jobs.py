@@ -111,7 +111,7 @@ def retry(stack: Any, job_id: str, timeout: float, as_json: bool) -> None:
     now = client.clock.now()
     if job.state is State.RETRYING and job.next_at is not None and job.next_at > now:
         seconds = math.ceil((job.next_at - now) / 1000)
-        say(f"a wait of up to 15 minutes cannot be cut; the next attempt starts in {seconds} s", error=True)
+        say(f"a wait of up to 15 minutes cannot be cut; the next attempt starts in {seconds} s at most", error=True)
 
 
 def _fields(client: Client, job: Job) -> dict[str, Any]:

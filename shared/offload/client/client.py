@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import os
-from contextlib import suppress
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from offload.client import stand_ins
+from offload.client.cancelling import cancel
 from offload.client.connection import Connection, Connector, connect_to
 from offload.client.named_tasks import NamedTasks
 from offload.client.poller import Poller
@@ -17,18 +17,14 @@ from offload.core.clock import Clock, SystemClock
 from offload.core.enqueueing.bulk import BulkRequest, in_own_thread
 from offload.core.enqueueing.handle import JobHandle
 from offload.core.enqueueing.options import CheckedOptions, EnqueueOptions
-from offload.core.errors import Refused, Unavailable, unknown_job
-from offload.core.flow.line import leave_line
+from offload.core.errors import unknown_job
 from offload.core.hooks import call_hooks
 from offload.core.ids import check_record_id, system_random
-from offload.core.jobs.accepting import check_owner
-from offload.core.jobs.cancelling import cancel_unrecorded, cancel_waiting, request_cancel
 from offload.core.jobs.job import Job
 from offload.core.jobs.manual_retry import LOOK_FOR_SECONDS
 from offload.core.jobs.polling import Wait
 from offload.core.jobs.state import State
 from offload.core.manifest import DEFAULT_STACK, Manifest
-from offload.core.writes import MOST_CONFLICTS, Conflict
 
 if TYPE_CHECKING:
     import random
@@ -336,9 +332,9 @@ class Client:
         and a change of visibility for each message put back; then a send, a write and a delete. A message that just
         failed is still on its way there, so the look is repeated, with a read each time.
 
-        A job that waits for its next attempt starts it now if its wait was longer than 15 minutes: a read, a write, and
-        four requests for the message of its timer. A shorter wait cannot be cut: the attempt starts at its end, at
-        `next_at` of the record that is returned.
+        A job that waits for its next attempt starts it now if its wait was longer than 15 minutes: a read and a write,
+        and four requests to find the message of its timer, to send it and to delete the timer. A shorter wait cannot be
+        cut: the attempt starts by `next_at` of the record that is returned. So does one whose timer was refused.
 
         Args:
             job_id: Its id.
@@ -346,7 +342,7 @@ class Client:
             task: As in `job`.
 
         Returns:
-            The record afterwards: PENDING, or RETRYING and due at `next_at`; a worker may be faster.
+            The record afterwards: PENDING, or RETRYING and started by `next_at`; a worker may be faster.
 
         Raises:
             WrongState: It neither failed nor waits for its next attempt.
@@ -375,35 +371,7 @@ class Client:
             UnknownJob: There is no such job.
         """
         check_record_id(job_id)
-        for _ in range(MOST_CONFLICTS):
-            now = self.clock.now()
-            try:
-                return self._cancelled(self.store.apply(cancel_waiting(job_id, now, task)))
-            except Conflict as conflict:
-                record: JobRecord | None = conflict.item
-            if record is not None and "state" in record:
-                check_owner(task, record)
-            if record is None and task is not None:
-                write = cancel_unrecorded(task, job_id, now)
-            elif record is None or "state" not in record:
-                raise unknown_job(job_id, self.manifest.stack)
-            elif (request := request_cancel(record, now)) is None:
-                return Job.read(record)
-            else:
-                write = request
-            try:
-                return Job.read(self.store.apply(write))
-            except Conflict:
-                continue  # it changed state meanwhile; look again
-        raise Unavailable(f"job {job_id} keeps changing; try again")
-
-    def _cancelled(self, record: JobRecord) -> Job:
-        """Count a job that was cancelled out of the line of its rate limit. Those behind it move up."""
-        left = leave_line(record)
-        if left is not None:
-            with suppress(Conflict, Unavailable, Refused):  # the job is cancelled; the line finds out later
-                self.store.apply(left)
-        return Job.read(record)
+        return cancel(self.store, job_id, task, self.clock, stack=lambda: self.manifest.stack)
 
     async def acancel(self, job_id: str, task: str | None = None) -> Job:
         """`cancel` for `async` code."""

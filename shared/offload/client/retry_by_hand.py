@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from contextlib import closing, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from offload.client.dead_letter_scan import DeadLetterScan, sent_again
@@ -109,16 +109,19 @@ class ManualRetry:
         if timer_until is None and record.get("next_at", now) <= now + LONGEST_QUEUE_DELAY * 1000:
             return Job.read(record)  # its message waits in the queue, and comes back by then
         job = Job.read(self.store.apply(make_due(record, now)))
+        # Without a timer the message is in the queue: its timer was refused, or has just fired.
+        in_queue = replace(job, next_at=now + LONGEST_QUEUE_DELAY * 1000)
         if timer_until is None:
-            return job
+            return in_queue
         name = timer_name(record["id"], timer_until)
         timed = self.timers.get(name)
         own = [queue_name(self.manifest.stack, job.task, lane) for lane in self.manifest.lanes(job.task)]
         # A record may be written by others: only the task's own messages are sent because of it.
-        if timed is not None and timed.queue in own:
-            body = resent_body(timed.body, now)
-            self.queues.send(timed.queue, OutgoingMessage(body, group=Message.decode(body).group))
-            self.timers.delete(name)
+        if timed is None or timed.queue not in own:
+            return in_queue
+        body = resent_body(timed.body, now)
+        self.queues.send(timed.queue, OutgoingMessage(body, group=Message.decode(body).group))
+        self.timers.delete(name)
         return job
 
     def _send_dead_letter_again(self, record: JobRecord) -> Job | None:

@@ -30,6 +30,10 @@ if TYPE_CHECKING:
 _log = logging.getLogger(__name__)
 
 
+SERVICE_ERROR = "a service error"
+NO_TIME_LEFT = "not enough time left in this invocation"
+
+
 class RunReport(NamedTuple):
     """How a run ended.
 
@@ -76,6 +80,13 @@ class Hooks:
 
         FAILED: the message can never run, or the worker of the last attempt died; `error` says which. EXPIRED: its time
         was over before it started. CANCELLED: it was asked to stop, and its worker died before it could.
+        """
+
+    def message_returned(self, task: str, job_id: str, why: str) -> None:
+        """A message goes back to its queue, because its job cannot start or end now; `why` is one of the reasons below.
+
+        `SERVICE_ERROR`: a service did not do what the worker asked it for. `NO_TIME_LEFT`: the jobs before it in its
+        batch have used up the invocation. Every other reason is the ordinary course of a wait.
         """
 
     def invocation_ended(self) -> None:

@@ -52,18 +52,20 @@ class Copies:
         if message.payload_ref is not None and is_old_payload(message.enqueued_at or received.sent_at, until):
             # It might be deleted in the meantime. Its copy lies where objects live as long as this wait.
             raw = self.blobs.get(message.payload_ref)
-            body = small_copy_body(received, at, self._put(received, raw, until))
+            body = small_copy_body(received, at, self._put(received, raw, until), timed=True)
         else:
-            body = self._body(received, at, LARGEST_TIMED, until)
+            body = self._body(received, at, LARGEST_TIMED, until=until)
         self.timers.send_at(timer_name(job_id_for(received), until), received.queue, body, at)
 
-    def _body(self, received: ReceivedMessage, copied_at: int, most: int, until: int = 0) -> str:
+    def _body(self, received: ReceivedMessage, copied_at: int, most: int, *, until: int | None = None) -> str:
         """Return a copy of at most so many bytes: the payload of a larger one goes to the bucket."""
-        body = copy_body(received, copied_at)
+        timed = until is not None
+        body = copy_body(received, copied_at, timed=timed)
         payload = Message.decode(received.body).payload
         if payload is None or len(body.encode()) <= most:
             return body
-        return small_copy_body(received, copied_at, self._put(received, json.dumps(payload).encode(), until))
+        ref = self._put(received, json.dumps(payload).encode(), until or 0)
+        return small_copy_body(received, copied_at, ref, timed=timed)
 
     def _put(self, received: ReceivedMessage, raw: bytes, until: int) -> BlobReference:
         wait = max(0, until - self.clock.now()) / 1000

@@ -10,10 +10,15 @@ What lets no exception get into the worker:
   because no flag could be set in the same instant in which the function returns;
 - a signal that comes after the function is taken from the process before the process's own handler is put back, and
   starts no timer any more.
+
+Python lets no exception out of some places: `__del__`, callbacks of weak references and of the garbage collector,
+callbacks from C. It hands such an exception to `sys.unraisablehook`. From the first exception on until the function is
+left, the limit looks there (`_Swallowed`): what Python has swallowed has not come into the function, and comes again.
 """
 
 from __future__ import annotations
 
+import sys
 import threading
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -39,6 +44,29 @@ class StillRunning(BaseException):
     """Comes into a function that goes on after `SoftTimeLimitExceeded`. No `except Exception` holds it up."""
 
 
+class _Swallowed:
+    """What `sys.unraisablehook` is while a limit's exception may be swallowed by Python.
+
+    Args:
+        is_own: Tells whether an exception is the limit's, and takes notice of it.
+    """
+
+    def __init__(self, is_own: Callable[[BaseException | None], bool]) -> None:
+        """Stand before the hook in force."""
+        self._is_own, self._before = is_own, sys.unraisablehook
+        sys.unraisablehook = self
+
+    def __call__(self, unraisable: Any) -> None:
+        """Keep the limit's exceptions, and hand on all others."""
+        if not self._is_own(unraisable.exc_value):
+            self._before(unraisable)
+
+    def end(self) -> None:
+        """Put the hook back, unless the task has set one of its own."""
+        if sys.unraisablehook is self:
+            sys.unraisablehook = self._before
+
+
 class SoftLimit:
     """The soft limit of one run.
 
@@ -61,6 +89,8 @@ class SoftLimit:
         self._timer: timers.Timer | None = None
         self._pauses: Iterator[float] = iter(())
         self._may_interrupt: Callable[[], bool] = _always
+        self._last: BaseException | None = None
+        self._swallowed: _Swallowed | None = None
 
     def pauses(self) -> Iterator[float]:
         """Yield the seconds until the first exception, and from each to the next; nothing for no limit."""
@@ -104,6 +134,9 @@ class SoftLimit:
             finally:
                 # A signal may come while the timer is being stopped: started again, it would outlive its handler.
                 self._is_over = True
+                self._last = None
+                if self._swallowed is not None:
+                    self._swallowed.end()
 
     def _call(self, function: Callable[[], T], finish: Callable[[T], U]) -> U:
         """Call both; exceptions come only into what is called from here."""
@@ -117,7 +150,19 @@ class SoftLimit:
             self._timer.start(_SOON if self._may_interrupt is _always else LEAST_PAUSE)
             return
         self._timer.start(next(self._pauses))
-        raise self.next_error(SoftTimeLimitExceeded, StillRunning)
+        if self._swallowed is None:
+            self._swallowed = _Swallowed(self._was_swallowed)
+        self._last = self.next_error(SoftTimeLimitExceeded, StillRunning)
+        raise self._last
+
+    def _was_swallowed(self, error: BaseException | None) -> bool:
+        """Tell whether Python has swallowed the exception that was raised last; if so, its like comes again, soon."""
+        if error is None or error is not self._last or self._timer is None:
+            return False
+        self._last = None
+        self.raised -= 1
+        self._timer.start(_SOON)
+        return True
 
     def next_error(
         self, first: Callable[[str], BaseException], further: Callable[[str], BaseException]

@@ -6,6 +6,7 @@ import logging
 from typing import TYPE_CHECKING
 
 from offload.core.errors import MessageError, OffloadError, Refused, Unavailable
+from offload.core.hooks import SERVICE_ERROR
 from offload.core.messages.message import Message, job_id_for, job_id_of
 from offload.core.messages.waiting import (
     MAX_RECEIVES,
@@ -78,7 +79,7 @@ class MessageReturns:
 
     def after_service_error(self, received: ReceivedMessage, error: OffloadError) -> ReturnToQueue:
         """Decide how long a message waits because a service failed us: longer with each receive, and uncharged."""
-        now, why = self.clock.now(), "a service error"
+        now, why = self.clock.now(), SERVICE_ERROR
         if not isinstance(error, Unavailable):
             return ReturnToQueue(now + _LONGEST_BACKOFF * 1000, why)
         bound = min(_LONGEST_BACKOFF, 2.0 ** min(_receives_in_all(received), 10))

@@ -15,7 +15,7 @@ from offload.core.flow.line import (
     leave_line,
     note_standing,
 )
-from offload.core.flow.rate_limit import HORIZON_MS, Join, Late, Look, Place, Slot, next_step, place_of, slot_of
+from offload.core.flow.rate_limit import HORIZON_MS, Join, Look, Place, Slot, next_step, place_of, slot_of
 from offload.core.writes import MOST_CONFLICTS, Conflict
 
 if TYPE_CHECKING:
@@ -54,8 +54,6 @@ def take_slot(
     horizon = int(min(max(spare_ms, 0), HORIZON_MS))
     for _ in range(MOST_CONFLICTS):
         step = next_step(item, delivery.task, limit, now, standing=standing, horizon_ms=horizon)
-        if isinstance(step, Late):
-            return ComeBack(before_expiry(step.until, now, delivery, record))
         if isinstance(step, Look):
             return _note(request, record, standing, step.start, store) or ComeBack(
                 before_expiry(step.at, now, delivery, record)

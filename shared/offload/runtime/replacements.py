@@ -10,6 +10,7 @@ import logging
 from typing import TYPE_CHECKING, Any
 
 from offload.core.errors import PayloadError, Refused, Unavailable
+from offload.core.hooks import SERVICE_ERROR
 from offload.core.jobs import claiming
 from offload.core.messages.waiting import REPLACED_FROM
 from offload.runtime.batch import received_message
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
     from offload.runtime.claims import Claims
     from offload.runtime.invocation import Invocation
     from offload.runtime.message_returns import MessageReturns
+    from offload.runtime.reports import Reports
 
 _log = logging.getLogger(__name__)
 
@@ -42,11 +44,12 @@ class Replacements:
         claims: Claims,
         returns: MessageReturns,
         clock: Clock,
+        reports: Reports,
         report_defect: Callable[[Exception, str], None],
     ) -> None:
         """Keep what it needs."""
         self.task, self.claims, self.returns, self.clock = task, claims, returns, clock
-        self.report_defect = report_defect
+        self.reports, self.report_defect = reports, report_defect
 
     def replace(
         self, event: dict[str, Any], decode: Callable[[ReceivedMessage], Delivery | Unreadable], invocation: Invocation
@@ -107,6 +110,7 @@ class Replacements:
             decision = invocation.repeat_until_answered(lambda: self.claims.expect(delivery), spare_ms=spare)
         except (Unavailable, Refused) as error:
             log_service_error(error, delivery.job_id, delivery.message_id)
+            self.reports.message_returned(delivery.job_id, SERVICE_ERROR)
             return self.clock.now()  # nobody can tell: a healthy message must not be lost
         if not isinstance(decision, _GO_ON):
             return None

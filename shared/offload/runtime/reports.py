@@ -63,6 +63,10 @@ class Reports:
     def _ended_without_run(self, record: JobRecord, state: State, error: ErrorRecord | None) -> None:
         call_hooks("ended_without_run", self._task, record["id"], state, error, first=self._hooks)
 
+    def message_returned(self, job_id: str, why: str) -> None:
+        """Report that a message goes back to its queue."""
+        call_hooks("message_returned", self._task, job_id, why, first=self._hooks)
+
     def run_ended(self, delivery: Delivery, record: JobRecord, run: Run, outcome: EndOutcome | None) -> None:
         """Report how a run ended; without an outcome, its end could not be recorded."""
         state: State | None = None

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from typing import TYPE_CHECKING
 
-from offload.core.hooks import Hooks
+from offload.core.hooks import NO_TIME_LEFT, SERVICE_ERROR, Hooks
 from offload.core.jobs.state import State
 from offload.runtime.logs import LIBRARY, write_json
 from offload.runtime.powertools import AmazonCloudWatchEMFProvider, MetricUnit
@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from offload.core.tasks.context import CurrentJob
 
 _COUNTS = {State.SUCCEEDED: "JobsSucceeded", State.FAILED: "JobsFailed", State.RETRYING: "JobsRetried"}
+
+_RETURNS = {SERVICE_ERROR: "ServiceErrors", NO_TIME_LEFT: "NoTimeLeft"}
 
 
 class Telemetry(Hooks):
@@ -48,6 +50,11 @@ class Telemetry(Hooks):
         """Count a failure."""
         if state is State.FAILED:
             self._count("JobsFailed")
+
+    def message_returned(self, task: str, job_id: str, why: str) -> None:  # noqa: ARG002 - the same
+        """Count what is not the ordinary course of a wait."""
+        if why in _RETURNS:
+            self._count(_RETURNS[why])
 
     def invocation_ended(self) -> None:
         """Write the metrics of the invocation, one line."""

@@ -12,6 +12,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, assert_never
 
 from offload.core.errors import MessageError, PayloadError, Refused, Unavailable, UnknownTask
+from offload.core.hooks import NO_TIME_LEFT
 from offload.core.jobs import ending
 from offload.core.jobs.state import State
 from offload.core.messages.delivery import Delivery
@@ -106,8 +107,8 @@ class Worker:
         self._follow_ups = FollowUps(store, blobs, clock)
         copies = Copies(task.name, queues, timers, blobs, clock)
         self._returns = MessageReturns(queues, copies, clock, rng, soft_limit=task.settings.soft_limit)
-        self._replacements = Replacements(task, self._claims, self._returns, clock, self.report_defect)
         self._reports = Reports(task.name, hooks)
+        self._replacements = Replacements(task, self._claims, self._returns, clock, self._reports, self.report_defect)
         with context.worker():
             self._reports.process_started()
 
@@ -144,6 +145,8 @@ class Worker:
         except (Unavailable, Refused) as error:
             log_service_error(error, job_id_for(received), received.message_id)
             disposition = self._returns.after_service_error(received, error)
+        if isinstance(disposition, ReturnToQueue):
+            self._reports.message_returned(job_id_for(received), disposition.why)
         return self._returns.carry_out(disposition, received, invocation)
 
     def report_defect(self, defect: Exception, message_id: str) -> None:
@@ -216,7 +219,7 @@ class Worker:
         if expired is not None:
             return expired
         if not invocation.has_time_for(self._task.settings.soft_limit):
-            return NotNow(self._clock.now(), "not enough time left in this invocation")
+            return NotNow(self._clock.now(), NO_TIME_LEFT)
         try:
             payload = read_payload(delivery, self._blobs, self._clock.now())
             with learning_secrets():

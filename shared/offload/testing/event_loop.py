@@ -76,6 +76,12 @@ class VirtualLoop(asyncio.SelectorEventLoop):
             heapq.heappush(self._awaited, (when, next(self._count), handle))
         return handle
 
+    def close(self) -> None:
+        """Close the loop; the tasks of a process that was killed end without a word."""
+        for task in asyncio.all_tasks(self) if self._process.dead else ():
+            task._log_destroy_pending = False  # type: ignore[attr-defined]  # noqa: SLF001 - as asyncio does itself
+        super().close()
+
     def _let_pass(self, seconds: float) -> bool:
         if self._waits_for_real_things():
             return False

@@ -50,7 +50,7 @@ def delayed(signature: Signature, value: Any) -> tuple[Any, Any]:
     """Return the payload that `.delay()` sends, and what the task receives."""
     try:
         payload = json.dumps(signature.bind((value,), {}))
-    except (PayloadError, TypeError):  # code of the task's own may raise the latter
+    except PayloadError:
         return REFUSED, REFUSED
     return payload, received(signature, payload)
 

@@ -30,7 +30,7 @@ def test_how_many_are_ahead(item, number, ahead):
 
 
 @pytest.mark.parametrize(
-    ("item", "number", "in_turn", "changes"),
+    ("item", "number", "in_order", "changes"),
     [
         ({"joined": 9, "head": 2, "left": 2}, None, True, ({}, {})),
         ({"joined": 9, "head": 2, "left": 2}, 3, True, ({"head": 3}, {"left": 1})),
@@ -38,8 +38,8 @@ def test_how_many_are_ahead(item, number, ahead):
         ({"joined": 9, "head": 5, "left": 5}, 4, True, ({}, {})),  # it counts as gone
     ],
 )
-def test_what_a_job_that_goes_on_changes(item, number, in_turn, changes):
-    assert line.taken_from(item, Standing(number=number), in_turn=in_turn) == changes
+def test_what_a_job_that_goes_on_changes(item, number, in_order, changes):
+    assert line.taken_from(item, Standing(number=number), in_order=in_order) == changes
 
 
 @pytest.mark.parametrize(

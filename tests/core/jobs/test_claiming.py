@@ -116,6 +116,7 @@ class FailedCase:
         copied: Milliseconds between the failure and each copy that led to the message.
         first_sent: Milliseconds between the failure and the send of the message that the first copy replaced.
         failed_copy: Milliseconds between the failure and the copy `m1`; None when `m1` is no copy.
+        timed: Whether a timer has sent the message.
     """
 
     decision: type | str
@@ -125,6 +126,7 @@ class FailedCase:
     copied: tuple[int, ...] = ()
     first_sent: int | None = None
     failed_copy: int | None = None
+    timed: bool = False
 
 
 FAILED = {
@@ -145,6 +147,9 @@ FAILED = {
     ),
     "a copy of a second message, sent long after it was made": FailedCase(
         Claim, "m2", LATEST_COPY_MS + 1, replaces=("m0",), copied=(0,), first_sent=-9, failed_copy=-3
+    ),
+    "a copy of a second message, sent by a timer that is twenty hours late": FailedCase(
+        FailMessage, "m2", 20 * 3_600_000, replaces=("m0",), copied=(0,), first_sent=-9, failed_copy=-3, timed=True
     ),
     "the copy that failed, redriven": FailedCase(
         Claim, "m2", 5, replaces=("m0",), copied=(-3,), first_sent=-9, failed_copy=-3
@@ -171,6 +176,7 @@ def failed_record_and_delivery(case):
         replaces=case.replaces,
         copied_at=tuple(FAILED_AT + each for each in case.copied),
         first_sent_at=None if case.first_sent is None else FAILED_AT + case.first_sent,
+        timed=case.timed,
     )
     return item, given
 

@@ -5,8 +5,15 @@ import json
 import pytest
 
 from offload.core.errors import MessageError
-from offload.core.messages.copying import LATEST_COPY_MS, copy_body, origin_sent_at, resent_body, small_copy_body
-from offload.core.messages.message import Message
+from offload.core.messages.copying import (
+    LATEST_COPY_MS,
+    LATEST_TIMED_MS,
+    copy_body,
+    origin_sent_at,
+    resent_body,
+    small_copy_body,
+)
+from offload.core.messages.message import MOST_REPLACED, Message
 from offload.core.ports import ReceivedMessage
 
 REF = {"bucket": "b", "key": "payloads/60d/work/job.json"}
@@ -51,9 +58,38 @@ def test_what_breaks_the_contract_cannot_be_copied(body):
 
 
 def test_a_copy_that_is_sent_before_its_time_is_told_from_the_one_that_its_timer_sends():
-    timed = copy_body(received({"payload": {}, "id": "job"}), 9_000)
+    timed = copy_body(received({"payload": {}, "id": "job"}), 9_000, timed=True)
     sent = json.loads(resent_body(timed, 4_000))
-    assert sent == {**json.loads(timed), "copied_at": [4_000]}
+    expected = {**json.loads(timed), "copied_at": [4_000]}
+    assert expected.pop("timed") is True
+    assert sent == expected
+
+
+@pytest.mark.parametrize("copy", [copy_body, lambda *given, **how: small_copy_body(*given, REF, **how)])
+def test_a_copy_says_whether_a_timer_sends_it_and_not_whether_one_has_sent_its_message(copy):
+    timed = json.loads(copy(received({"payload": {}, "id": "job"}), 9_000, timed=True))
+    plain = json.loads(copy(received(timed, message_id="m2"), 9_500))
+    assert timed["timed"] is True
+    assert "timed" not in plain
+
+
+def test_the_longest_line_of_copies_is_known_and_its_bodies_stay_small():
+    body = {"payload": {}, "id": "job"}
+    for number in range(1_000):
+        body = json.loads(copy_body(received(body, message_id=f"{number:036}", sent_at=10**12), 10**12 + number))
+    assert body["replaces"] == [f"{number:036}" for number in range(1_000 - MOST_REPLACED, 1_000)]
+    assert body["copied_at"] == [10**12 + number for number in range(1_000 - MOST_REPLACED, 1_000)]
+    assert body["first_sent_at"] == 10**12
+    assert len(json.dumps(body)) < 1_800
+
+
+@pytest.mark.parametrize(
+    ("late_by", "origin"),
+    [(20 * 3_600_000, 1_000), (LATEST_TIMED_MS, 1_000), (LATEST_TIMED_MS + 1, 4_001 + LATEST_TIMED_MS)],
+)
+def test_a_copy_of_a_timer_may_be_sent_a_day_late(late_by, origin):
+    message = Message(payload={}, copied_at=(4_000,), first_sent_at=1_000, timed=True)
+    assert origin_sent_at(message, 4_000 + late_by) == origin
 
 
 @pytest.mark.parametrize(

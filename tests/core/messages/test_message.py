@@ -97,7 +97,7 @@ def test_times_are_read_as_people_write_them(given_time, read):
         (["m1", 5, None, "a b", "", "\ud800", ["m2"]], ("m1",)),
         ("m1", ()),
         ({"m1": 1}, ()),
-        ([f"m{n}" for n in range(1000)], tuple(f"m{n}" for n in range(800, 1000))),
+        ([f"m{n}" for n in range(1000)], tuple(f"m{n}" for n in range(976, 1000))),
     ],
 )
 def test_what_a_copy_replaced_is_read_as_far_as_it_makes_sense(written, read):
@@ -110,7 +110,7 @@ def test_what_a_copy_replaced_is_read_as_far_as_it_makes_sense(written, read):
         ([1, 2], (1, 2)),
         ([1, "5", None, True, -1, 1.5, 10**18, [2]], (1,)),
         (1, ()),
-        (list(range(1000)), tuple(range(800, 1000))),
+        (list(range(1000)), tuple(range(976, 1000))),
     ],
 )
 def test_when_copies_were_made_is_read_as_far_as_it_makes_sense(written, read):

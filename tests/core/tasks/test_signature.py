@@ -14,7 +14,7 @@ from uuid import UUID
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from pydantic import BaseModel, Field, TypeAdapter
+from pydantic import AfterValidator, BaseModel, Field, TypeAdapter
 from typing_extensions import TypedDict
 
 from offload import DefinitionError, PayloadError, WrongResult, task
@@ -370,3 +370,24 @@ def test_a_decorated_function_is_judged_by_what_is_decorated():
 
 def test_adapters_need_no_help_from_pydantic():
     assert TypeAdapter(Point).validate_python({"x": 1}) == Point(1)
+
+
+@pytest.mark.parametrize("error", [AttributeError("hunter2"), KeyError("hunter2"), ZeroDivisionError("hunter2")])
+def test_whatever_a_validator_of_the_tasks_own_raises_the_payload_is_wrong(error):
+    def check(value):
+        raise error
+
+    made = taking(Annotated[int, AfterValidator(check)])
+    for call in (lambda: made.signature.bind((5,), {}), lambda: made.signature.read({"value": 5})):
+        with pytest.raises(PayloadError, match=f"a validator of the task's own raised {type(error).__name__}$"):
+            call()
+
+
+def test_a_validator_that_gets_no_answer_says_nothing_of_the_payload():
+    def check(value):
+        raise ConnectionError("no answer")
+
+    made = taking(Annotated[int, AfterValidator(check)])
+    for call in (lambda: made.signature.bind((5,), {}), lambda: made.signature.read({"value": 5})):
+        with pytest.raises(ConnectionError):
+            call()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import ctypes
+import gc
 import os
 import random
 import re
@@ -12,6 +13,7 @@ import subprocess
 import sys
 import threading
 import time
+import weakref
 from contextlib import suppress
 from itertools import pairwise
 
@@ -455,3 +457,122 @@ def test_a_function_that_ends_at_its_limit_leaves_no_timer_behind():
         armed = bool(left.in_s or left.in_ns)
         limit._timer.stop()
         assert not armed
+
+
+# Where Python lets no exception out
+
+
+class _Dies:
+    def __del__(self):
+        time.sleep(LONG)
+
+
+def dies():
+    _Dies()
+
+
+def dies_weakly():
+    thing = type("Thing", (), {})()
+    reference = weakref.ref(thing, lambda _gone: time.sleep(LONG))
+    del thing
+    assert reference() is None
+
+
+def dies_in_a_cycle():
+    first, second = _Dies(), _Dies()
+    first.other, second.other = second, first
+    del first, second
+    gc.collect()
+
+
+def is_told_of_a_collection():
+    def told(phase, _info):
+        if phase == "start":
+            time.sleep(LONG)
+
+    gc.callbacks.append(told)
+    try:
+        gc.collect()
+    finally:
+        gc.callbacks.remove(told)
+
+
+def is_called_from_c():
+    compare = ctypes.CFUNCTYPE(ctypes.c_int, ctypes.c_void_p, ctypes.c_void_p)(lambda _a, _b: time.sleep(LONG) or 0)
+    ctypes.CDLL(None).qsort((ctypes.c_int * 2)(2, 1), 2, 4, compare)
+
+
+@pytest.mark.parametrize("swallow", [dies, dies_weakly, dies_in_a_cycle, is_told_of_a_collection, is_called_from_c])
+@pytest.mark.parametrize("where", ["function", "coroutine"])
+def test_an_exception_that_python_swallows_comes_again_as_the_same(swallow, where):
+    before, reached = sys.unraisablehook, []
+
+    def function():
+        swallow()
+        try:
+            time.sleep(LONG)
+        except SoftTimeLimitExceeded as error:
+            reached.append(type(error))
+            return "cleaned up"
+
+    async def coroutine():
+        return function()
+
+    began = time.monotonic()
+    result = call(function, hard=20) if where == "function" else run(coroutine, hard=20)
+
+    assert result == "cleaned up"
+    assert issubclass(reached[0], SoftTimeLimitExceeded)
+    assert time.monotonic() - began < 5
+    assert sys.unraisablehook is before
+
+
+def test_what_is_swallowed_beside_the_limit_goes_to_the_hook_in_force(monkeypatch):
+    told = []
+    monkeypatch.setattr(sys, "unraisablehook", lambda unraisable: told.append(type(unraisable.exc_value)))
+
+    class Fails:
+        def __del__(self):
+            raise KeyError
+
+    def function():
+        try:
+            time.sleep(LONG)
+        except SoftTimeLimitExceeded:
+            Fails()
+
+    call(function, hard=20)
+    assert told == [KeyError]
+
+
+def test_a_hook_that_the_task_sets_stays():
+    before = sys.unraisablehook
+
+    def own(_unraisable):
+        """Stand for the task's hook."""
+
+    def function():
+        try:
+            time.sleep(LONG)
+        except SoftTimeLimitExceeded:
+            sys.unraisablehook = own
+
+    try:
+        call(function, hard=20)
+        assert sys.unraisablehook is own
+    finally:
+        sys.unraisablehook = before
+
+
+def test_a_task_that_blocks_all_signals_meets_the_hard_limit_alone():
+    def function():
+        before = signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())
+        try:
+            time.sleep(0.3)
+        finally:
+            signal.pthread_sigmask(signal.SIG_SETMASK, before)
+        return "not interrupted"
+
+    # The signal that has waited comes with the end of the block.
+    with pytest.raises(SoftTimeLimitExceeded):
+        call(function)

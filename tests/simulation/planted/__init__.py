@@ -22,6 +22,7 @@ from tests.simulation.planted import (
     returning,
     runs,
     security,
+    testing,
 )
 
 MUTANTS = (
@@ -40,4 +41,5 @@ MUTANTS = (
     *by_name.MUTANTS,
     *requests.MUTANTS,
     *security.MUTANTS,
+    *testing.MUTANTS,
 )

@@ -12,6 +12,7 @@ from offload.core.tasks import readable
 from offload.core.tasks.known_types import passes_through
 from offload.core.tasks.own_code import OwnCode
 from offload.core.tasks.schema_writer import _Writing
+from offload.core.tasks.signature import Signature
 from tests.simulation.edits import Code, drop, put, within
 from tests.simulation.planting import Mutant
 from tests.simulation.selecting import branch, call, comparison, handler, naming, statement
@@ -72,6 +73,12 @@ MUTANTS = (
         readable.check_values,
         within(handler(ValidationError), drop(statement(DefinitionError))),
         tests="tests/core/tasks",
+    ),
+    Mutant(
+        "schema: a validator that raises what it likes breaks the worker",
+        Signature.read,
+        drop(handler(Exception)),
+        tests="tests/runtime/test_own_validators.py",
     ),
     Mutant(
         "schema: a secret is not checked",

@@ -10,6 +10,7 @@ from offload.runtime.copies import Copies
 from offload.runtime.message_returns import MessageReturns
 from offload.runtime.outcomes import BatchAnswer
 from offload.runtime.replacements import Replacements
+from offload.runtime.telemetry import Telemetry
 from tests.simulation.edits import Code, drop, put
 from tests.simulation.planting import Mutant
 from tests.simulation.selecting import attribute, branch, call, comparison, key, pair, returned, statement
@@ -61,6 +62,24 @@ MUTANTS = (
         "replace: a redriven copy counts as late",
         claiming._was_redriven,
         drop(comparison("in", of="message_copied_at")),
+    ),
+    Mutant(
+        "replace: a timer that is a day late counts as a redrive",
+        copying.origin_sent_at,
+        put(copying.LATEST_TIMED_MS, copying.LATEST_COPY_MS),
+        tests="tests/core",
+    ),
+    Mutant(
+        "replace: the copy of a copy counts as one that a timer sends",
+        copying.copy_body,
+        put("timed", "sent_by"),
+        tests="tests/core/messages/test_copying.py",
+    ),
+    Mutant(
+        "returns: an outage in which nothing succeeds is not counted",
+        Telemetry.message_returned,
+        drop(statement(Telemetry._count)),
+        tests="tests/runtime/test_telemetry.py",
     ),
     Mutant(
         "wait: a message waits in flight, however long",

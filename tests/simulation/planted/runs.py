@@ -11,12 +11,12 @@ from offload.core.tasks.control import Permanent, SoftTimeLimitExceeded
 from offload.core.tasks.retry_policy import Retry
 from offload.core.tasks.signature import Signature
 from offload.runtime.event_loop import LimitedCoroutine, _LimitCancels
-from offload.runtime.limits import SoftLimit, StillRunning, as_recorded
+from offload.runtime.limits import SoftLimit, StillRunning, _Swallowed, as_recorded
 from offload.runtime.runs import Runs
 from offload.runtime.timers import Timer, timer
 from tests.simulation.edits import Code, always, drop, put
 from tests.simulation.planting import Mutant
-from tests.simulation.selecting import branch, call, handler, naming
+from tests.simulation.selecting import branch, call, handler, naming, statement
 
 _RUNTIME, _CORE = "tests/runtime/runs", "tests/core/tasks"
 
@@ -31,6 +31,18 @@ MUTANTS = (
         "limit: what comes again can be swallowed again",
         SoftLimit._interrupt,
         put(naming(StillRunning), SoftTimeLimitExceeded),
+        tests=_RUNTIME,
+    ),
+    Mutant(
+        "limit: an exception that Python has swallowed counts as one that came",
+        SoftLimit._was_swallowed,
+        drop(statement(Timer.start)),
+        tests=_RUNTIME,
+    ),
+    Mutant(
+        "limit: the hook of the process is never put back",
+        SoftLimit.call,
+        drop(statement(_Swallowed.end)),
         tests=_RUNTIME,
     ),
     Mutant("limit: a clean-up gets no time", SoftLimit.pauses, put(call(max), 0.01, times=2), tests=_RUNTIME),

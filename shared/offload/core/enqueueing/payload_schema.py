@@ -76,7 +76,7 @@ class PayloadSchema:
             written: dict[str, Any] = json.loads(to_json(checked, **WRITING))
             if self._has_sets:
                 written = with_sorted_sets(checked, written)
-        except (ValueError, TypeError, RecursionError) as error:  # what pydantic raises is a ValueError
+        except (ValueError, TypeError, LookupError, RecursionError) as error:  # what pydantic raises is a ValueError
             raise wrong_fields(self._task, error) from error
         return written
 

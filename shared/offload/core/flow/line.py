@@ -26,7 +26,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from offload.core.jobs.record import DAY_MS, first_attributes, first_history, record_ttl
+from offload.core.jobs.record import first_attributes, first_history, record_ttl
 from offload.core.jobs.state import State
 from offload.core.writes import Test, Write
 
@@ -47,6 +47,9 @@ in it before the jobs in it have started."""
 PART = 0.6
 """The part of its wait after which a job of the rear looks again. It comes in time although four of ten that were ahead
 have left meanwhile."""
+
+_SHORTER = 3_600
+"""Seconds by which a record may live shorter before it is written again."""
 
 _UNCHANGED = ("task", "state", "updated_at", "lease")
 
@@ -117,12 +120,12 @@ def begun_anew(item: RateRecord) -> dict[str, int]:
     return {} if waiting(item) else {"head": item.get("joined", 0), "left": item.get("joined", 0)}
 
 
-def taken_from(item: RateRecord, standing: Standing, *, in_turn: bool) -> Change:
+def taken_from(item: RateRecord, standing: Standing, *, in_order: bool) -> Change:
     """Return what changes in the counts when a job goes on; out of its turn, those ahead of it keep their turn."""
     number = standing.number
     if number is None or number <= item.get("head", 0):
         return Change({}, {})  # it was not in the rear, or was passed, and counts as gone
-    return Change({"head": number} if in_turn else {}, {"left": 1})
+    return Change({"head": number} if in_order else {}, {"left": 1})
 
 
 def leave_line(record: JobRecord) -> Write[RateRecord] | None:
@@ -157,7 +160,7 @@ def is_noted(record: JobRecord | None, standing: Standing, start: int) -> bool:
     """Tell whether a record has where the job stands, and lives long enough for a job that starts at `start`."""
     if record is None or Standing.read(record) != standing:
         return False
-    return record.get("ttl", 0) + DAY_MS // 1000 >= record_ttl(start)
+    return record.get("ttl", 0) + _SHORTER >= record_ttl(start)
 
 
 def note_standing(

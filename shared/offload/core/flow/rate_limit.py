@@ -109,20 +109,14 @@ class Recount(NamedTuple):
     write: Write[RateRecord]
 
 
-class Late(NamedTuple):
-    """Its place has come, but others are ahead: come back at epoch milliseconds `until`."""
-
-    until: int
-
-
 class Look(NamedTuple):
-    """Others are ahead: look again at epoch milliseconds `at`. As far as the item tells, the job starts at `start`."""
+    """Others are ahead: come back at epoch milliseconds `at`. As far as the item tells, the job starts at `start`."""
 
     at: int
     start: int
 
 
-Step = Slot | Place | Join | Recount | Late | Look
+Step = Slot | Place | Join | Recount | Look
 
 
 def next_step(
@@ -159,7 +153,7 @@ def next_step(
     nobody_waits = Test("line", "<=", now_us + HORIZON_MS * _MICRO)
     first = not waiting and end <= nobody_waits.value
     if slot <= latest_slot and (due or idle or first):
-        left = line.taken_from(known, standing, in_turn=False)
+        left = line.taken_from(known, standing, in_order=False)
         if tat <= now_us:
             unused = ((Test("tat", "absent"),), (Test("tat", "<=", now_us),))
             when = unused if due or idle else _and_nobody_waits(unused, nobody_waits)
@@ -171,12 +165,13 @@ def next_step(
         when = within if due else _and_nobody_waits(within, nobody_waits)
         return Slot(Write(item_id, when=when, set={**left.set, **life}, add={"tat": interval, **left.add}))
     if standing.place is not None:
-        return Late(max(now, math.ceil(slot / _MICRO) - line.LEAD_MS))
+        # It is before those whose place comes with the next slot.
+        return Look(max(now, math.ceil(slot / _MICRO) - 2 * line.LEAD_MS), math.ceil(slot / _MICRO))
     next_place, front = max(end, slot), max(line.FRONT_MS * _MICRO, line.FRONT_JOBS * interval)
     ahead, length = line.ahead(known, standing.number) * interval, next_place - now_us
-    in_turn = line.has_room(length, front, ahead, passed=line.was_passed(known, standing.number))
-    if in_turn or length <= front // (4 if standing.number is None else 2):
-        left = line.taken_from(known, standing, in_turn=in_turn)
+    in_order = line.has_room(length, front, ahead, passed=line.was_passed(known, standing.number))
+    if in_order or length <= front // (4 if standing.number is None else 2):
+        left = line.taken_from(known, standing, in_order=in_order)
         if end == next_place:
             grown = {"line": interval, **left.add}
             return Place(Write(item_id, when=((Test("line", ">=", next_place),),), set={**left.set, **life}, add=grown))

@@ -11,7 +11,8 @@ failure for the new end. The message goes first here too: a worker that claims i
 same to the record.
 
 Nobody can wake a message that its queue delays, or that is hidden without its receipt handle. Such a wait lasts 15
-minutes at most, and the attempt starts at its end.
+minutes at most, and the attempt starts at its end. A message whose timer was refused waits like that too, in several
+copies; the first that comes back starts the attempt.
 """
 
 from __future__ import annotations

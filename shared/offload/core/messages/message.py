@@ -22,9 +22,15 @@ VERSION = 1
 MOST_HOPS = 50
 """Longest chain of tasks that enqueue tasks. Lambda's own guard (about 16) is switched off for our functions."""
 
-MOST_REPLACED = 200
-"""Entries of `replaces` and of `copied_at`, 50 bytes for both. So many copies are made in a day and a half of an outage
-in which no record can be written."""
+MOST_REPLACED = 24
+"""Entries of `replaces` and of `copied_at`, 50 bytes for both: so many copies are made in four hours of an outage.
+
+The entries tell whether a message is, or stems from, the one that the record knows. Each claim notes the message that
+it came by. So what matters are the copies since the last claim: those of one wait (a dozen or two in the longest line
+of a rate limit), or of an outage in which no record can be written. A copy of a longer outage goes by `first_sent_at`,
+which says when its row of copies has begun. Before a failure: the message is no redrive, and stays a dead letter. After
+it: the message is one. What remains is a dead letter that was redriven within two hours of its copy, into an outage of
+four hours more. It comes back to the dead-letter queue, and can be redriven again."""
 
 _LONGEST_TEXT = 256
 _YEAR_10000 = 253_402_300_800_000
@@ -52,6 +58,7 @@ class Message:
         replaces: SQS ids of the messages that this one replaces, oldest first; only workers write it and what follows.
         copied_at: When each copy was made, oldest first.
         first_sent_at: When the message was sent that the first copy has replaced.
+        timed: Whether a timer sends this copy, and not the worker that made it.
     """
 
     payload: dict[str, Any] | None = field(repr=False)
@@ -69,13 +76,14 @@ class Message:
     replaces: tuple[str, ...] = ()
     copied_at: tuple[int, ...] = ()
     first_sent_at: int | None = None
+    timed: bool = False
 
     def encode(self) -> str:
         """Write the body: compact JSON with unset fields left out."""
         body: dict[str, Any] = {"version": VERSION}
         for name in self.__dataclass_fields__:
             value = getattr(self, name)
-            if value not in (None, 0, ()) or (name == "payload" and value is not None):
+            if value not in (None, 0, (), False) or (name == "payload" and value is not None):
                 body[name] = value
         return compact(body, allow_nan=False)
 
@@ -133,6 +141,7 @@ class Message:
             replaces=_replaces(data),
             copied_at=_copied_at(data),
             first_sent_at=_first_sent_at(data),
+            timed=data.get("timed") is True,
             id=_job_id(data, "id"),
             parent=_parent(data),
             expires_at=_time(data, "expires_at"),

@@ -35,6 +35,9 @@ _CONFIG = ConfigDict(extra="forbid", arbitrary_types_allowed=False, **_WRITING)
 _make_typed_dict: Any = TypedDict  # the type checker knows only the class statement
 _BOTH_NAMES: dict[str, Any] = {"by_alias": True, "by_name": True}
 """What is written has the fields' names, and other programs send their aliases: both are read."""
+_OF_PYDANTIC = (TypeError, ValueError, RecursionError)
+"""What pydantic and JSON raise for a payload that is wrong; a validator of the task's own may raise anything."""
+
 _BY_NAME = (inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY)
 
 
@@ -105,7 +108,9 @@ class Signature:
             checked = self._payload.validate_python(arguments)
             # What only shows (computed fields, what a JSON text says) stays out: the worker could not read it.
             encoded: dict[str, Any] = json.loads(self._payload.dump_json(checked, warnings=False, round_trip=True))
-        except (ValidationError, PydanticSerializationError) as error:
+        except OSError:
+            raise  # a validator that asks elsewhere may get its answer the next time
+        except Exception as error:
             raise self._wrong(error) from error
         in_order: dict[str, Any] = with_sorted_sets(checked, encoded)
         return in_order
@@ -132,10 +137,15 @@ class Signature:
         """
         try:
             return self._payload.validate_json(json.dumps(payload, separators=(",", ":")), **_BOTH_NAMES)
-        except (TypeError, ValueError, RecursionError) as error:
+        except OSError:
+            raise  # a validator that asks elsewhere may get its answer the next time
+        except Exception as error:
             raise self._wrong(error) from error
 
     def _wrong(self, error: Exception) -> PayloadError:
+        if not isinstance(error, _OF_PYDANTIC):
+            # Its text stays out of the message: it may have what the payload has.
+            return PayloadError(f"{self._name}: a validator of the task's own raised {type(error).__name__}")
         if not isinstance(error, ValidationError):
             return PayloadError(f"{self._name}: the payload cannot be written as JSON: {error}")
         return PayloadError(f"{self._name}: {_places(error, 'payload')}")
