@@ -70,7 +70,12 @@ _JOBS = (
     Mutant("end: a success keeps the error of the attempt before", ending.end_succeeded, put("error", "x")),
     Mutant("end: the result is over at once", ending.end_succeeded, put(entry("result_until"), 0)),
     Mutant("end: the record dies before the result", ending.end_succeeded, put(call(max), Code("_0"))),
-    Mutant("reject: a misfit ends a job while its worker lives", ending.end_rejected, drop(condition("lease_until"))),
+    Mutant(
+        "reject: a misfit ends a job while its worker lives",
+        ending.end_rejected,
+        drop(condition("lease_until")),
+        tests="tests/core/jobs",
+    ),
 )
 
 MUTANTS = (*_PAYLOADS, *_WAITS, *_JOBS)

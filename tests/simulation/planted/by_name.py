@@ -7,14 +7,15 @@ from pydantic_core import ValidationError
 from offload.client.named_tasks import NamedTasks
 from offload.core.enqueueing import json_schema, schema_words
 from offload.core.enqueueing.payload_schema import PayloadSchema
+from offload.core.errors import DefinitionError
 from offload.core.tasks import readable
 from offload.core.tasks.known_types import passes_through
 from offload.core.tasks.own_code import OwnCode
 from offload.core.tasks.schema_writer import _Writing
 from offload.core.tasks.signature import Signature
-from tests.simulation.edits import Code, drop, put
+from tests.simulation.edits import Code, drop, put, within
 from tests.simulation.planting import Mutant
-from tests.simulation.selecting import branch, call, comparison, handler, naming
+from tests.simulation.selecting import branch, call, comparison, handler, naming, statement
 
 _TABLE = "tests/core/enqueueing/test_schema_and_delay.py"
 
@@ -70,7 +71,7 @@ MUTANTS = (
     Mutant(
         "schema: a task may take values that its worker never reads",
         readable.check_values,
-        drop(handler(ValidationError)),
+        within(handler(ValidationError), drop(statement(DefinitionError))),
         tests="tests/core/tasks",
     ),
     Mutant(

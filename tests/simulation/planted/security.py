@@ -40,7 +40,7 @@ MUTANTS = (
     Mutant(
         "timers: a lane's timer looks for a role of its own",
         Manifest.task_of,
-        put(returned(), Code("queue")),
+        put(returned(), Code("_ + '-high'")),
         tests="tests/core/test_manifest.py",
     ),
     Mutant(
