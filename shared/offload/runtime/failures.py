@@ -6,6 +6,7 @@ import traceback
 from typing import TYPE_CHECKING, Any
 
 from offload.core.redaction import redact
+from offload.core.tasks.retry_policy import grouped
 
 if TYPE_CHECKING:
     from offload.core.records import ErrorRecord
@@ -42,6 +43,9 @@ def _kind_and_message(error: BaseException) -> tuple[str, str]:
         message = str(error)
     except BaseException as broken:  # noqa: BLE001 - a user's __str__ may raise anything
         message = f"(its text cannot be shown: {type_name(broken)})"
+    first = grouped(error)[0]
+    if first is not error:  # a group's own text names none of its errors
+        message = f"{message[:_MESSAGE]}: {': '.join(_kind_and_message(first))}"
     return type_name(error)[:_MESSAGE], redact(_printable(message[:_REDACTED]))[:_MESSAGE]
 
 

@@ -69,6 +69,18 @@ class Forgetful(RetryLater):
         (DOUBLING, Forgetful(), 1, RunAgain(10)),
         (Retry(max_attempts=99, base="1s", cap="12h", jitter=False), ValueError(), 98, RunAgain(43_200)),
         (Retry(base=0, jitter=False), ValueError(), 1, RunAgain(0)),
+        # A group is what it holds, at any depth.
+        (DOUBLING, ExceptionGroup("two", [ValueError(), Permanent()]), 1, GiveUp("permanent")),
+        (DOUBLING, ExceptionGroup("deep", [ExceptionGroup("", [KeyError(), Permanent()])]), 1, GiveUp("permanent")),
+        (DOUBLING, ExceptionGroup("two", [RetryLater(delay=5), RetryLater(delay=7)]), 1, RunAgain(7)),
+        (DOUBLING, ExceptionGroup("two", [RetryLater(delay=5), RetryLater()]), 4, GiveUp("exhausted")),
+        (DOUBLING, ExceptionGroup("one of two", [RetryLater(delay=5), ValueError()]), 1, RunAgain(10)),
+        (DOUBLING, BaseExceptionGroup("exits", [SystemExit()]), 1, RunAgain(10)),
+        (CHOOSY, ExceptionGroup("covered", [ConnectionError(), TimeoutError()]), 1, RunAgain(10)),
+        (CHOOSY, ExceptionGroup("one is not", [ConnectionError(), ValueError()]), 1, GiveUp("not retried")),
+        (CHOOSY, ExceptionGroup("one is never", [ConnectionError(), FileNotFoundError()]), 1, GiveUp("not retried")),
+        (CHOOSY, ExceptionGroup("one by choice", [ConnectionError(), RetryLater(delay=5)]), 1, RunAgain(10)),
+        (Retry(on=(ExceptionGroup,), jitter=False), ExceptionGroup("", [ValueError()]), 1, RunAgain(10)),
     ],
 )
 def test_what_follows_a_failed_attempt(retry, error, attempt, then):

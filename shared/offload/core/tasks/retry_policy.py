@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     import random
 
 _MOST_ATTEMPTS = 100
+_EXCEPTIONS_OF = vars(BaseExceptionGroup)["exceptions"]
+"""The real ones, whatever a group's class makes of the name."""
 
 
 class RunAgain(NamedTuple):
@@ -78,24 +80,48 @@ class Retry:
     def decide(self, error: BaseException, attempt: int, rng: random.Random) -> RunAgain | GiveUp:
         """Decide what follows a failed attempt.
 
+        An exception group is what it holds: it fails for good when one of its errors does, and it is a `RetryLater`,
+        with the longest delay, when all of them are.
+
         Args:
             error: What the task raised.
             attempt: The attempt that failed, 1 for the first.
             rng: Source of the jitter.
         """
+        errors = grouped(error)
         # By type here and below: an error may lie about its class, or raise when asked.
-        kind = type(error)
-        if issubclass(kind, Permanent | WrongResult):
+        kinds = [type(each) for each in errors]
+        if any(issubclass(kind, Permanent | WrongResult) for kind in kinds):
             return GiveUp("permanent")
-        by_choice = issubclass(kind, RetryLater)
-        if not by_choice and (_covers(self.never, kind) or not _covers(self.on, kind)):
+        by_choice = all(issubclass(kind, RetryLater) for kind in kinds)
+        if not by_choice and not self._retries(type(error), kinds):
             return GiveUp("not retried")
         if attempt >= self.max_attempts:
             return GiveUp("exhausted")
-        if by_choice and (delay := _delay(error)) is not None:
-            return RunAgain(delay)
+        if by_choice and (delays := [delay for each in errors if (delay := _delay(each)) is not None]):
+            return RunAgain(max(delays))
         bound = self.bound(attempt)
         return RunAgain(rng.uniform(0, bound) if self.jitter else bound)
+
+    def _retries(self, kind: type[BaseException], kinds: list[type[BaseException]]) -> bool:
+        """Tell whether an error is tried again, by its class and those of the errors in it."""
+        failed = [each for each in kinds if not issubclass(each, RetryLater)]
+        if any(_covers(self.never, each) for each in (kind, *failed)):
+            return False
+        return _covers(self.on, kind) or all(_covers(self.on, each) for each in failed)
+
+
+def grouped(error: BaseException) -> list[BaseException]:
+    """Return the errors that a group holds, at any depth and in their order; an error that is no group is alone."""
+    found: list[BaseException] = []
+    left = [error]
+    while left:
+        each = left.pop()
+        if issubclass(type(each), BaseExceptionGroup):
+            left += reversed(_EXCEPTIONS_OF.__get__(each))
+        else:
+            found.append(each)
+    return found
 
 
 def _delay(error: BaseException) -> float | None:
