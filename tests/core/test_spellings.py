@@ -113,7 +113,7 @@ def test_no_run_of_ten_characters_is_left(secret, begin, size, before, after):
 @pytest.mark.parametrize("size", [7_000, 100_000, 1_000_000])
 def test_the_pieces_of_large_secrets_are_bounded_and_found(size):
     secret = letters(size)
-    pieces = Pieces(frozenset({secret}))
+    pieces = Pieces((secret,))
     assert kept(pieces) < 200_000
     shown = Redaction([secret]).redact
     for cut in (secret[:10], secret[-10:], *(secret[at : at + 20] for at in range(size // 2, size // 2 + 30))):
@@ -127,7 +127,7 @@ def kept(pieces):
 
 
 def test_the_work_grows_as_the_secrets_do():
-    once, twice = (kept(Pieces(frozenset({letters(size)}))) for size in (3_000, 6_000))
+    once, twice = (kept(Pieces((letters(size),))) for size in (3_000, 6_000))
     assert once < 14 * 3_000
     assert twice < 2.1 * once
 
@@ -139,7 +139,7 @@ def test_of_many_secrets_each_is_found():
         shown = redaction.redact(f"no address: {person!r}")
         assert shown.startswith("no addr")
         assert not left_of(person, shown, 4)
-    assert kept(Pieces(frozenset(people))) < 200_000
+    assert kept(Pieces(tuple(people))) < 200_000
 
 
 def test_each_line_of_a_large_secret_is_found():

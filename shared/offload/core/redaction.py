@@ -69,7 +69,7 @@ class Redaction:
     def __init__(self, values: list[Any]) -> None:
         """Take the values; texts and numbers in them are secrets, however deep they lie."""
         # The leaves are taken now, because the task may change the values before its error is written.
-        self._leaves = frozenset(leaves(values))
+        self._leaves = tuple(dict.fromkeys(leaves(values)))
         self._pieces: Pieces | None = None
 
     def redact(self, text: str) -> str:

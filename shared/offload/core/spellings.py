@@ -35,7 +35,7 @@ _MOST_PIECES = 150_000
 class Pieces:
     """What is looked for in a text: sets of strings, by their length."""
 
-    def __init__(self, secrets: frozenset[str | bytes]) -> None:
+    def __init__(self, secrets: tuple[str | bytes, ...]) -> None:
         """Cut every spelling into pieces, each of which begins one character after the last, or more in long secrets.
 
         The first and the last piece of each spelling are always there.
@@ -45,13 +45,13 @@ class Pieces:
         self._reach = step - 1
         self._by_length: defaultdict[int, set[str]] = defaultdict(set)
         for form in forms:
-            if len(form) <= _PIECE:
+            if len(form) > _PIECE:
+                last = len(form) - _PIECE
+                pieces = (form[at : at + _PIECE] for at in chain(range(0, last, step), (last,)))
+                # Indented secrets have runs of blanks, and so have tracebacks.
+                self._by_length[_PIECE].update(piece for piece in pieces if not piece.isspace())
+            else:
                 self._by_length[len(form)].add(form)
-                continue
-            last = len(form) - _PIECE
-            starts = chain(range(0, last, step), (last,))
-            # Indented secrets have runs of blanks, and so have tracebacks.
-            self._by_length[_PIECE].update(piece for at in starts if not (piece := form[at : at + _PIECE]).isspace())
 
     def found(self, text: str) -> list[tuple[int, int]]:
         """Return where pieces begin and end, in order.
@@ -94,7 +94,7 @@ def leaves(values: list[Any]) -> Iterator[str | bytes]:
             waiting += within
 
 
-def _spellings(secrets: frozenset[str | bytes]) -> set[str]:
+def _spellings(secrets: tuple[str | bytes, ...]) -> set[str]:
     """Return the spellings that are looked for; the work is bounded, however large the secrets are."""
     forms: set[str] = set()
     spelled = 0
