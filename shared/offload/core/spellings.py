@@ -73,10 +73,10 @@ def leaves(values: list[Any]) -> Iterator[str | bytes]:
     while waiting:
         value = waiting.pop()
         match value:
-            case None | bool() | "" | b"":
-                continue
-            case str() | bytes():
+            case str() | bytes() if value:
                 yield value
+                continue
+            case None | bool() | "" | b"":
                 continue
             case dict():
                 within = list(value.values())
