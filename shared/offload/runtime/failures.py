@@ -53,7 +53,7 @@ def _traceback(error: BaseException) -> str:
     try:
         shown = traceback.TracebackException(type(error), error, _user_frames(error), limit=-25, compact=True)
         # Each part is a frame or an error's text; a text without end would push the frames out.
-        # A secret is redacted before anything is cut off, because a part of it would not be recognised.
+        # A secret is redacted before anything is cut off, because a short piece of it would not be recognised.
         parts = [redact(_printable(part[:_REDACTED])) for part in shown.format()]
         return "".join(part if len(part) <= _MESSAGE else f"{part[:_MESSAGE]}...\n" for part in parts)
     except BaseException as broken:  # noqa: BLE001 - it looks into the error and its like, which may be built to break it

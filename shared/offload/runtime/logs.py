@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import sys
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from offload.core.hooks import Hooks
@@ -18,6 +19,7 @@ LIBRARY = "offload"
 """The logger above all loggers of this library."""
 
 _KEYS = ["job_id", "attempt"]
+_LIBRARY_FILES = str(Path(__file__).parents[1]) + os.sep
 
 
 def write_json(logger: logging.Logger, service: str) -> Any:
@@ -37,7 +39,8 @@ def write_json(logger: logging.Logger, service: str) -> Any:
 
     class Formatter(LambdaPowertoolsFormatter):
         def format(self, record: logging.LogRecord) -> str:
-            return redact_json(super().format(record))
+            line = super().format(record)
+            return line if _is_the_librarys_news(record) else redact_json(line)
 
     # The error's text and traceback are in the line once; a second form of them would call the error's `__str__`.
     formatter = Formatter(use_rfc3339=True, serialize_stacktrace=False, location=None, service=service)
@@ -46,6 +49,14 @@ def write_json(logger: logging.Logger, service: str) -> Any:
     logger.handlers[:] = [handler]
     logger.setLevel((os.environ.get("POWERTOOLS_LOG_LEVEL") or "INFO").upper())
     return formatter
+
+
+def _is_the_librarys_news(record: logging.LogRecord) -> bool:
+    """Tell whether a line has only ids, states and numbers: those below WARNING that the library writes.
+
+    Every run has such a line, and most runs have no other. So most runs never cut their secrets into pieces.
+    """
+    return record.levelno < logging.WARNING and record.pathname.startswith(_LIBRARY_FILES)
 
 
 class JsonLogs(Hooks):

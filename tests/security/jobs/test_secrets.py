@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import ast
 import json
 import logging
 from contextlib import suppress
+from pathlib import Path
 from typing import Annotated
 
 import pytest
-from pydantic import AfterValidator
+from pydantic import AfterValidator, TypeAdapter
 
+import offload
 from offload import Permanent, Retry, RetryLater, Secret, State, current_job, task
+from offload.core import redaction
 from offload.runtime.logs import write_json
 
 TOKEN = "tok-4711-secret"
@@ -59,6 +63,55 @@ def ways_to_say(token):
         "exit": lambda: raised(SystemExit(token)),
         "cut": lambda: raised(ValueError("x" * (1_000 - 8) + token)),
     }
+
+
+@pytest.mark.parametrize("read", [int, TypeAdapter(int).validate_python, {}.__getitem__, float])
+def test_an_error_that_quotes_a_part_of_its_argument_shows_no_secret(deploy, read):
+    @task(retry=Retry(max_attempts=2, base="10s", jitter=False))
+    def charge(token: Secret[str]) -> None:
+        read(token)
+
+    pipeline = deploy(charge)
+    token = "eyJhbGciOiJIUzI1NiJ9." + "A1b2C3d4" * 40
+    job = charge.delay(token)
+    pipeline.run_until_idle()
+    known = everything(pipeline, job.id)
+    assert "***" in known
+    assert not any(token[at : at + 6] in known for at in range(len(token) - 5))
+
+
+@pytest.mark.parametrize("fails", [False, True])
+def test_a_run_without_an_error_cuts_no_secrets(deploy, fails, monkeypatch):
+    cuts = []
+    cut = redaction.Pieces
+    monkeypatch.setattr(redaction, "Pieces", lambda secrets: cuts.append(secrets) or cut(secrets))
+
+    @task(retry=Retry(max_attempts=1))
+    def charge(token: Secret[str]) -> None:
+        if fails:
+            raise ValueError(token)
+
+    pipeline = deploy(charge)
+    job = charge.delay(TOKEN)
+    pipeline.run_until_idle()
+    assert pipeline.job(job.id).state is (State.FAILED if fails else State.SUCCEEDED)
+    assert len(cuts) == (1 if fails else 0)
+
+
+def test_what_the_library_logs_below_a_warning_has_no_text_of_a_task():
+    """Such lines are not redacted: each has a fixed message, and keys that name no error."""
+    calls = [
+        call
+        for file in Path(offload.__file__).parent.rglob("*.py")
+        for call in ast.walk(ast.parse(file.read_text()))
+        if isinstance(call, ast.Call) and ast.unparse(call.func) in ("_log.info", "_log.debug", "_log.log")
+    ]
+    assert calls
+    for call in calls:
+        (message,) = call.args
+        assert isinstance(message, ast.Constant)
+        assert {keyword.arg for keyword in call.keywords} <= {"extra"}
+        assert "error" not in ast.unparse(call)
 
 
 @pytest.mark.parametrize("way", list(ways_to_say("")))

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from itertools import chain
+
 from offload.aws.timers import SchedulerTimers
 from offload.core.manifest import Manifest
-from offload.core.redaction import Redaction, _forms, redact
+from offload.core.redaction import redact
 from offload.core.retention import RESULT_DAYS, is_payload_of, result_folders
+from offload.core.spellings import _MOST_PIECES, Pieces, _spelled, _spellings
 from offload.local.guard import _FROM_A_PAGE, Guard, _without_cors
 from offload.runtime.failures import _kind_and_message, _traceback
+from offload.runtime.logs import _is_the_librarys_news, write_json
 from offload.runtime.payloads import read_payload
 from tests.simulation.edits import Code, drop, put
 from tests.simulation.planting import Mutant
@@ -27,10 +31,35 @@ MUTANTS = (
     Mutant("secret: a traceback is kept as it is", _traceback, put(call(redact), Code("_0"), times=2), tests=_TRIES),
     Mutant(
         "secret: only its plain spelling is known",
-        Redaction.__init__,
-        put(call(_forms), Code("[_0]")),
+        _spellings,
+        put(call(_spelled), ()),
         tests="tests/core",
     ),
+    Mutant(
+        "secret: each spelling is looked for as a whole",
+        Pieces.__init__,
+        put(comparison(">"), False),
+        tests=_TRIES,
+    ),
+    Mutant(
+        "secret: the end of a large one is not looked for",
+        Pieces.__init__,
+        put(call(chain), Code("_0")),
+        tests="tests/core/test_spellings.py",
+    ),
+    Mutant(
+        "secret: a large one has as many pieces as characters",
+        Pieces.__init__,
+        put(naming(_MOST_PIECES), 10**9),
+        tests="tests/core/test_spellings.py",
+    ),
+    Mutant(
+        "secret: each run of a job looks for it, also without an error",
+        write_json,
+        put(call(_is_the_librarys_news), False),
+        tests=_TRIES,
+    ),
+    Mutant("secret: log lines are kept as they are", write_json, put(call(_is_the_librarys_news), True), tests=_TRIES),
     Mutant(
         "timers: what cannot be delivered is dropped",
         SchedulerTimers.send_at,
