@@ -92,8 +92,8 @@ class MessageReturns:
         The original is deleted at once, and not with the batch: another job of it may yet kill the worker.
         """
         way = way_to_wait(until, self.clock.now(), received.receives)
-        marked = received._replace(body=unreturned_body(received.body))
-        if invocation.is_over or not self._send(marked, until, way, invocation):
+        unreturned = received._replace(body=unreturned_body(received.body))
+        if invocation.is_over or not self._send(unreturned, until, way, invocation):
             return False
         try:
             self.queues.delete(received.queue, received.receipt)
