@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from functools import partial
-
 from offload.core.errors import PayloadError, Unavailable
 from offload.core.jobs import claiming
 from offload.core.messages import copying, waiting
@@ -16,7 +14,6 @@ from offload.runtime.outcomes import BatchAnswer
 from offload.runtime.payloads import Payloads
 from offload.runtime.replacements import Replacements
 from offload.runtime.telemetry import Telemetry
-from offload.runtime.worker import Worker
 from tests.simulation.edits import Code, drop, put, within
 from tests.simulation.planting import Mutant
 from tests.simulation.selecting import attribute, branch, call, comparison, handler, key, pair, returned, statement
@@ -99,17 +96,6 @@ MUTANTS = (
         put(call(copying.unreturned_body), Code("_0")),
     ),
     Mutant(
-        "replace: payloads are read before the neighbours of a killer are replaced",
-        Worker.__call__,
-        put(
-            call(partial),
-            Code(
-                "lambda received: [one := self._decode(received, invocation),"
-                " isinstance(one, Unreadable) or self._payloads.read(one)][0]"
-            ),
-        ),
-    ),
-    Mutant(
         "payload: it is read before the claim although it may have killed workers",
         Payloads.read,
         drop(branch(on=attribute(Message, "unreturned"))),
@@ -129,7 +115,7 @@ MUTANTS = (
     Mutant(
         "payload: a release without an answer is not made again",
         Payloads._release,
-        put(call(Invocation.repeat_until_answered), Code("self.claims.release(delivery)")),
+        put(call(Invocation.repeat_until_answered), Code("_0()")),
         tests="tests/runtime/test_killing_payloads.py",
     ),
     Mutant(
