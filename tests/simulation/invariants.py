@@ -244,7 +244,8 @@ class Watcher:
     def _finished(self, job_id: str, actor: str, before: Item, after: Item) -> None:
         new, now = State(after["state"]), self._pipeline.clock.now()
         if before["lease"] == RELEASED:  # nobody holds the job, and no run was ended
-            if new is not State.CANCELLED or "cancel_requested_at" not in before:
+            misfit = new is State.FAILED and after["error"]["type"] == "PayloadError"  # it was read under the claim
+            if not misfit and (new is not State.CANCELLED or "cancel_requested_at" not in before):
                 self._broken("I2 one winner", job_id, f"{actor} recorded {new} of a job that nobody holds")
             return
         claim = self._owner(before["lease"])
