@@ -54,7 +54,7 @@ _INSISTS_UNTIL_MS = 15_000
 """A worker tries to record an end until this much before its lease is over: its margin, a pause, and what it spares."""
 _ENQUEUED_AGAIN_MS = 300_000
 """Within this, a program that had no answer enqueues a delayed job again. The first message comes at its own time."""
-_WRITTEN_BY_WORKERS = ("id", "enqueued_at", "replaces", "copied_at", "first_sent_at")
+_WRITTEN_BY_WORKERS = ("id", "enqueued_at", "replaces", "copied_at", "first_sent_at", "unreturned")
 _EARLY_MS, _KEY_WINDOW_MS, _IN_DEAD_LETTER_QUEUES_MS = 2_000, DAY * 1000, 14 * DAY * 1000
 """What the documents promise. The library's own constants would excuse a fault in themselves."""
 _WELL = (State.SUCCEEDED, State.CANCELLED, State.EXPIRED)
@@ -244,7 +244,8 @@ class Watcher:
     def _finished(self, job_id: str, actor: str, before: Item, after: Item) -> None:
         new, now = State(after["state"]), self._pipeline.clock.now()
         if before["lease"] == RELEASED:  # nobody holds the job, and no run was ended
-            if new is not State.CANCELLED or "cancel_requested_at" not in before:
+            misfit = new is State.FAILED and after["error"]["type"] == "PayloadError"  # it was read under the claim
+            if not misfit and (new is not State.CANCELLED or "cancel_requested_at" not in before):
                 self._broken("I2 one winner", job_id, f"{actor} recorded {new} of a job that nobody holds")
             return
         claim = self._owner(before["lease"])

@@ -7,7 +7,9 @@ import os
 import time
 import warnings
 from threading import Thread
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
+
+from pydantic import AfterValidator
 
 from offload import Permanent, RateLimit, Retry, RetryLater, current_job, enqueue, task
 from offload.testing.processes import current_process
@@ -22,6 +24,9 @@ WATCHED = "watched to the end"
 
 LOST = "a process that the job has forked does not know its job"
 """Result of a run whose child process is nobody's."""
+
+DEADLY = "deadly"
+"""Name that kills whatever worker validates it, before its job is claimed and after."""
 
 _LATER = {"later": "45s", "day": "26h", "weeks": "20d", "quarter": "100d"}
 """How long a run puts its next attempt off, by the step."""
@@ -107,6 +112,17 @@ def _die() -> None:
         process.kill()
 
 
+def _validated(name: str) -> str:
+    """Kill the worker that reads a deadly name, also one that no other fault may end: it has replaced its messages."""
+    process = current_process.get()
+    if name == DEADLY and process is not None and "#" in process.name:  # one of a worker
+        process.kill()
+    return name
+
+
+Name = Annotated[str, AfterValidator(_validated)]
+
+
 def _knows_its_job(job_id: str) -> bool:
     """Fork; returns whether the child process is in the job too."""
     with warnings.catch_warnings():
@@ -132,7 +148,7 @@ def _freeze(*, overlap: bool) -> None:
 
 
 @task(retry=Retry(max_attempts=3, base="10s"), timeout="1m", soft_timeout="20s", max_concurrency=3)
-def plain(name: str, steps: list[str]) -> str:
+def plain(name: Name, steps: list[str]) -> str:
     """An ordinary task."""
     return act(name, steps)
 
@@ -145,31 +161,31 @@ def plain(name: str, steps: list[str]) -> str:
     retry=Retry(max_attempts=2),
     result_ttl="90d",
 )
-def urgent(name: str, steps: list[str]) -> str:
+def urgent(name: Name, steps: list[str]) -> str:
     """One with lanes and follow-ups, whose results are read for long."""
     return act(name, steps)
 
 
 @task(rate_limit=RateLimit("20/m", burst=2), retry=Retry(max_attempts=2), batch_size=5, max_concurrency=2)
-def limited(name: str, steps: list[str]) -> str:
+def limited(name: Name, steps: list[str]) -> str:
     """One with a rate limit."""
     return act(name, steps)
 
 
 @task(rate_limit=RateLimit("8/d"), retry=Retry(max_attempts=2), batch_size=5, max_concurrency=2)
-def rare(name: str, steps: list[str]) -> str:
+def rare(name: Name, steps: list[str]) -> str:
     """One whose jobs wait for hours and days in the line of its rate limit."""
     return act(name, steps)
 
 
 @task(retry=Retry(max_attempts=1), timeout="10s", batch_size=10, max_concurrency=2)
-def once(name: str, steps: list[str]) -> str:
+def once(name: Name, steps: list[str]) -> str:
     """One with a single attempt."""
     return act(name, steps)
 
 
 @task(retry=Retry(max_attempts=4, base="20m", cap="12h"), expires="1h", max_concurrency=2)
-async def patient(name: str, steps: list[str]) -> str:
+async def patient(name: Name, steps: list[str]) -> str:
     """An asynchronous one that waits long and expires."""
     return act(name, steps)
 

@@ -19,7 +19,7 @@ from offload.testing.pipeline import STACK
 from offload.testing.processes import Killed, Process
 from tests.simulation.ages import QUEUES, SHARE, draw_ages
 from tests.simulation.plan import HORIZON, Book, Operation, Plan
-from tests.simulation.tasks import ACTING, TASKS
+from tests.simulation.tasks import ACTING, DEADLY, TASKS
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -46,6 +46,7 @@ _POISON = (
     '{"payload": {"name": "x", "steps": ["ok"]}, "id": "no id!"}',
     '{"id": "named", "payload": null}',
     '{"payload_ref": {"bucket": "memory", "key": "gone"}}',
+    *[json.dumps({"payload": {"name": DEADLY, "steps": ["ok"]}})] * 4,
 )
 _FORGED: dict[str, dict[str, Any]] = {
     "message": {},

@@ -39,13 +39,13 @@ class ClaimRunEnd(BasePersistenceLayer):
         self,
         *,
         claim: Callable[[], Claimed | NotClaimed],
-        run: Callable[[JobRecord], Run],
+        run: Callable[[Claimed], Run],
         end: Callable[[JobRecord, Run], EndOutcome],
     ) -> None:
         """Take the steps."""
         super().__init__()  # type: ignore[no-untyped-call]  # Powertools leaves it untyped
         self._claim, self._run, self._end = claim, run, end
-        self._record: JobRecord = {}
+        self._claimed = Claimed({})
         self._ran: Run | None = None
 
     def take(self, job_id: str, context: Any) -> NotClaimed | EndOutcome:
@@ -80,7 +80,7 @@ class ClaimRunEnd(BasePersistenceLayer):
         return self.outcome
 
     def _call(self) -> None:
-        self._ran = self._run(self._record)
+        self._ran = self._run(self._claimed)
         if self._ran.error is not None:
             raise _RunFailed
 
@@ -92,7 +92,7 @@ class ClaimRunEnd(BasePersistenceLayer):
         if not isinstance(self.outcome, Claimed):
             # Powertools takes the job for done, and returns without a run.
             raise IdempotencyItemAlreadyExistsError(old_data_record=DataRecord(data["id"], status="COMPLETED"))
-        self._record = self.outcome.record
+        self._claimed = self.outcome
 
     def save_success(self, data: dict[str, Any], result: Any) -> None:  # noqa: ARG002 - Powertools' signature
         """Record the end of a run that returned."""
@@ -104,7 +104,7 @@ class ClaimRunEnd(BasePersistenceLayer):
 
     def _record_end(self) -> None:
         assert self._ran is not None  # Powertools ends what it has run
-        self.outcome = self._end(self._record, self._ran)
+        self.outcome = self._end(self._claimed.record, self._ran)
 
     # The base class declares these; nothing calls them, since every path to them is overridden above.
     def _get_record(self, idempotency_key: str) -> DataRecord:

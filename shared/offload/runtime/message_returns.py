@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from offload.core.errors import MessageError, OffloadError, Refused, Unavailable
 from offload.core.hooks import SERVICE_ERROR
+from offload.core.messages.copying import unreturned_body
 from offload.core.messages.message import Message, job_id_for, job_id_of
 from offload.core.messages.waiting import (
     MAX_RECEIVES,
@@ -86,13 +87,13 @@ class MessageReturns:
         return ReturnToQueue(now + int(self.rng.uniform(0.5, 1.0) * bound * 1000), why)
 
     def replace(self, received: ReceivedMessage, until: int, invocation: Invocation) -> bool:
-        """Replace a message that has few receives left; False when that failed.
+        """Replace a message that workers have received and never returned; False when that failed.
 
         The original is deleted at once, and not with the batch: another job of it may yet kill the worker.
         """
-        if invocation.is_over or not self._send(
-            received, until, way_to_wait(until, self.clock.now(), received.receives), invocation
-        ):
+        way = way_to_wait(until, self.clock.now(), received.receives)
+        unreturned = received._replace(body=unreturned_body(received.body))
+        if invocation.is_over or not self._send(unreturned, until, way, invocation):
             return False
         try:
             self.queues.delete(received.queue, received.receipt)

@@ -48,18 +48,19 @@ class Unreadable(NamedTuple):
 
 
 class Ready(NamedTuple):
-    """Nothing speaks against a run with these arguments."""
+    """Nothing speaks against a run with these arguments; None when they are read after the claim."""
 
-    arguments: dict[str, Any]
+    arguments: dict[str, Any] | None
 
 
 # A claim
 
 
 class Claimed(NamedTuple):
-    """The job is claimed, and its record is as given: run it."""
+    """The job is claimed, and its record is as given: run it with the arguments, once they are read."""
 
     record: JobRecord
+    arguments: dict[str, Any] | None = None
 
 
 class HasEnded(NamedTuple):

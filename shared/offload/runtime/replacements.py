@@ -2,6 +2,10 @@
 
 A worker that dies returns no message. If jobs of a batch kill worker after worker, the messages beside them are
 received again and again although nobody has looked at them, until SQS moves them to the dead-letter queue.
+
+Any message of the batch may be the one that kills, by its run or by its payload alone. So no payload is looked at here,
+and no code of the task runs. Each copy says that workers never returned its message: its job is claimed before its
+payload is read, so that a payload that kills is charged an attempt.
 """
 
 from __future__ import annotations
@@ -9,7 +13,7 @@ from __future__ import annotations
 import logging
 from typing import TYPE_CHECKING, Any
 
-from offload.core.errors import PayloadError, Refused, Unavailable
+from offload.core.errors import Refused, Unavailable
 from offload.core.hooks import SERVICE_ERROR
 from offload.core.jobs import claiming
 from offload.core.messages.waiting import REPLACED_FROM
@@ -23,7 +27,7 @@ if TYPE_CHECKING:
     from offload.core.clock import Clock
     from offload.core.messages.delivery import Delivery
     from offload.core.ports import ReceivedMessage
-    from offload.core.tasks.task import AnyTask
+    from offload.core.tasks.settings import Settings
     from offload.runtime.claims import Claims
     from offload.runtime.invocation import Invocation
     from offload.runtime.message_returns import MessageReturns
@@ -40,7 +44,7 @@ class Replacements:
 
     def __init__(
         self,
-        task: AnyTask[Any, Any],
+        settings: Settings,
         claims: Claims,
         returns: MessageReturns,
         clock: Clock,
@@ -48,7 +52,7 @@ class Replacements:
         report_defect: Callable[[Exception, str], None],
     ) -> None:
         """Keep what it needs."""
-        self.task, self.claims, self.returns, self.clock = task, claims, returns, clock
+        self.settings, self.claims, self.returns, self.clock = settings, claims, returns, clock
         self.reports, self.report_defect = reports, report_defect
 
     def replace(
@@ -80,7 +84,7 @@ class Replacements:
         try:
             received = received_message(record)
             delivery = decode(received)
-            if isinstance(delivery, Unreadable) or not self._fits(delivery):
+            if isinstance(delivery, Unreadable):
                 return False
             until = self._waits_until(delivery, invocation)
             if until is None or not self.returns.replace(received, until, invocation):
@@ -92,20 +96,10 @@ class Replacements:
         _log.info("few receives were left: message replaced before the batch", extra=known)
         return True
 
-    def _fits(self, delivery: Delivery) -> bool:
-        """Tell whether the job can run: a message that can never run goes to the dead-letter queue unchanged."""
-        if delivery.message.payload is None:
-            return True  # it lies in the bucket, and its worker will see
-        try:
-            self.task.signature.read(delivery.message.payload)
-        except PayloadError:
-            return False
-        return True
-
     def _waits_until(self, delivery: Delivery, invocation: Invocation) -> int | None:
         """Return until when a job waits, epoch milliseconds, which may be over; None when its message needs no copy."""
         # The jobs of the batch must still find the time to run.
-        spare = invocation.needed_ms(self.task.settings.soft_limit)
+        spare = invocation.needed_ms(self.settings.soft_limit)
         try:
             decision = invocation.repeat_until_answered(lambda: self.claims.expect(delivery), spare_ms=spare)
         except (Unavailable, Refused) as error:

@@ -11,13 +11,12 @@ import logging
 from functools import partial
 from typing import TYPE_CHECKING, Any, assert_never
 
-from offload.core.errors import MessageError, PayloadError, Refused, Unavailable, UnknownTask
+from offload.core.errors import MessageError, Refused, Unavailable, UnknownTask
 from offload.core.hooks import NO_TIME_LEFT
 from offload.core.jobs import ending
 from offload.core.jobs.state import State
 from offload.core.messages.delivery import Delivery
 from offload.core.messages.message import Message, job_id_for
-from offload.core.redaction import learning_secrets
 from offload.core.tasks import context
 from offload.core.writes import Conflict
 from offload.runtime.batch import process_batch
@@ -32,6 +31,7 @@ from offload.runtime.outcomes import (
     Acknowledge,
     BatchAnswer,
     BatchPass,
+    Claimed,
     Disposition,
     HasEnded,
     HasFailed,
@@ -46,7 +46,7 @@ from offload.runtime.outcomes import (
     ToDeadLetterQueue,
     Unreadable,
 )
-from offload.runtime.payloads import read_payload
+from offload.runtime.payloads import Payloads
 from offload.runtime.rate_limiter import leave
 from offload.runtime.rejections import Rejections
 from offload.runtime.replacements import Replacements
@@ -98,17 +98,19 @@ class Worker:
         hooks: Sequence[Hooks] = (),
     ) -> None:
         """Keep the ports; nothing is requested before the first invocation."""
-        self._task, self._store, self._blobs = task, store, blobs
-        self._clock, self._rng = clock, rng
+        self._task, self._store, self._clock, self._rng = task, store, clock, rng
         self._claims = Claims(task.settings, store, clock)
         self._runs = Runs(task, store, blobs, clock, hooks, self.limit)
         self._run_ends = RunEnds(task.settings, store, clock)
         self._rejections = Rejections(task.settings, store, clock)
+        self._payloads = Payloads(task, blobs, self._claims, self._rejections, clock)
         self._follow_ups = FollowUps(store, blobs, clock)
         copies = Copies(task.name, queues, timers, blobs, clock)
         self._returns = MessageReturns(queues, copies, clock, rng, soft_limit=task.settings.soft_limit)
         self._reports = Reports(task.name, hooks)
-        self._replacements = Replacements(task, self._claims, self._returns, clock, self._reports, self.report_defect)
+        self._replacements = Replacements(
+            task.settings, self._claims, self._returns, clock, self._reports, self.report_defect
+        )
         with context.worker():
             self._reports.process_started()
 
@@ -177,8 +179,8 @@ class Worker:
 
         # 3, 4, 5. Claim the job, run its function, record the end: one after the other, by Powertools' idempotency.
         steps = ClaimRunEnd(
-            claim=lambda: self._claims.claim(delivery, invocation, batch_pass),
-            run=lambda record: self._runs.run(delivery, record, checked.arguments, invocation),
+            claim=lambda: self._claim(delivery, checked, invocation, batch_pass),
+            run=lambda claimed: self._runs.run(delivery, claimed.record, claimed.arguments or {}, invocation),
             end=lambda record, run: self._record_end(delivery, record, run, invocation),
         )
         outcome = steps.take(delivery.job_id, invocation.context)
@@ -220,13 +222,18 @@ class Worker:
             return expired
         if not invocation.has_time_for(self._task.settings.soft_limit):
             return NotNow(self._clock.now(), NO_TIME_LEFT)
-        try:
-            payload = read_payload(delivery, self._blobs, self._clock.now())
-            with learning_secrets():
-                arguments = self._task.signature.read(payload)
-        except PayloadError as misfit:
-            return self._rejections.reject_misfit(delivery, misfit)
-        return Ready(arguments)
+        return self._payloads.read(delivery)
+
+    def _claim(
+        self, delivery: Delivery, ready: Ready, invocation: Invocation, batch_pass: BatchPass
+    ) -> Claimed | NotClaimed:
+        """Claim the job, and read its payload where that has to wait for the claim."""
+        claimed = self._claims.claim(delivery, invocation, batch_pass)
+        if not isinstance(claimed, Claimed):
+            return claimed
+        if ready.arguments is None:
+            return self._payloads.read_claimed(claimed, delivery, invocation)
+        return claimed._replace(arguments=ready.arguments)
 
     def _end_if_expired(self, delivery: Delivery) -> HasEnded | None:
         """End a job whose time was over before it started; None when it has time, or has started before."""

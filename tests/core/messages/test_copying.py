@@ -12,6 +12,7 @@ from offload.core.messages.copying import (
     origin_sent_at,
     resent_body,
     small_copy_body,
+    unreturned_body,
 )
 from offload.core.messages.message import MOST_REPLACED, Message
 from offload.core.ports import ReceivedMessage
@@ -107,3 +108,15 @@ def test_a_copy_of_a_timer_may_be_sent_a_day_late(late_by, origin):
 def test_when_the_first_message_was_sent(copied_at, first_sent_at, sent_at, origin):
     message = Message(payload={}, copied_at=copied_at, first_sent_at=first_sent_at)
     assert origin_sent_at(message, sent_at) == origin
+
+
+@pytest.mark.parametrize("copy", [copy_body, lambda *given, **how: small_copy_body(*given, REF, **how)])
+@pytest.mark.parametrize("timed", [False, True])
+def test_every_copy_of_a_message_that_was_never_returned_says_so(copy, timed):
+    marked = unreturned_body(json.dumps({"payload": {}, "id": "job", "unknown": [1]}))
+    assert json.loads(marked) == {"payload": {}, "id": "job", "unknown": [1], "unreturned": True}
+    first = copy(received(json.loads(marked)), 2_000, timed=timed)
+    second = copy(received(json.loads(first), message_id="m2"), 3_000)
+    assert Message.decode(first).unreturned
+    assert Message.decode(second).unreturned
+    assert not Message.decode(copy(received({"payload": {}}), 2_000)).unreturned

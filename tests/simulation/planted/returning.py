@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+from offload.core.errors import PayloadError, Unavailable
 from offload.core.jobs import claiming
 from offload.core.messages import copying, waiting
 from offload.core.messages.message import Message, job_id_of
 from offload.core.ports import Queues, Timers
 from offload.runtime.copies import Copies
+from offload.runtime.invocation import Invocation
 from offload.runtime.message_returns import MessageReturns
 from offload.runtime.outcomes import BatchAnswer
+from offload.runtime.payloads import Payloads
 from offload.runtime.replacements import Replacements
 from offload.runtime.telemetry import Telemetry
-from tests.simulation.edits import Code, drop, put
+from tests.simulation.edits import Code, drop, put, within
 from tests.simulation.planting import Mutant
-from tests.simulation.selecting import attribute, branch, call, comparison, key, pair, returned, statement
+from tests.simulation.selecting import attribute, branch, call, comparison, handler, key, pair, returned, statement
 
 MUTANTS = (
     Mutant(
@@ -86,6 +89,34 @@ MUTANTS = (
         waiting.way_to_wait,
         put(waiting.LONGEST_HIDDEN, 43_200, times=2),
         tests="tests/runtime/test_waiting.py",
+    ),
+    Mutant(
+        "replace: the copy does not say that workers never returned its message",
+        MessageReturns.replace,
+        put(call(copying.unreturned_body), Code("_0")),
+    ),
+    Mutant(
+        "payload: it is read before the claim although it may have killed workers",
+        Payloads.read,
+        drop(branch(on=attribute(Message, "unreturned"))),
+    ),
+    Mutant(
+        "payload: a claimed job whose bucket does not answer keeps its claim",
+        Payloads.read_claimed,
+        within(handler(Unavailable), drop(statement(Payloads._release))),
+        tests="tests/runtime/test_killing_payloads.py",
+    ),
+    Mutant(
+        "payload: a claimed job whose payload does not fit keeps its claim",
+        Payloads.read_claimed,
+        within(handler(PayloadError), drop(statement(Payloads._release))),
+        tests="tests/runtime/test_killing_payloads.py",
+    ),
+    Mutant(
+        "payload: a release without an answer is not made again",
+        Payloads._release,
+        put(call(Invocation.repeat_until_answered), Code("_0()")),
+        tests="tests/runtime/test_killing_payloads.py",
     ),
     Mutant(
         "replace: no message before a batch, so that neighbours of killers are dead-lettered",

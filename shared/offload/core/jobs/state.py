@@ -50,7 +50,7 @@ TRANSITIONS: dict[State | None, dict[State, str]] = {
         State.RUNNING: "its worker died, or its claim was released, and another worker claims it",
         State.SUCCEEDED: "the run returned",
         State.RETRYING: "the run failed, and attempts are left",
-        State.FAILED: "the run failed for good, or its worker died on the last attempt",
+        State.FAILED: "the run failed for good, its worker died on the last attempt, or its payload does not fit",
         State.CANCELLED: "it was asked to stop",
         State.EXPIRED: "received after `expires`, and its only claim was released",
     },

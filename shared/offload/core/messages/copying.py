@@ -1,11 +1,13 @@
 """Copies: what a worker sends in the place of a message, for the same job.
 
-A copy has the body of its message and three fields more, which say where it comes from:
+A copy has the body of its message and further fields, which say where it comes from:
 
 - `id`, if the message has none: the message's own id, by which its job is known;
 - `replaces` and `copied_at`: the ids of the messages before it, and when each copy was made;
 - `first_sent_at`: when the message was sent that the first copy has replaced;
-- `timed`, if a timer sends it.
+- `timed`, if a timer sends it;
+- `unreturned`, if workers have received a message before it and never returned it, so that the message may have killed
+  them. The copies of such a copy keep the field.
 
 From these a worker tells a copy from a redriven message, which SQS sends anew with the body that it had; see
 `core/jobs/claiming.py`.
@@ -61,6 +63,11 @@ def small_copy_body(received: ReceivedMessage, copied_at: int, ref: BlobReferenc
     )
     origin = _origin(received, message, copied_at, timed=timed)
     return compact({**json.loads(known.with_payload_at(ref).encode()), **origin})
+
+
+def unreturned_body(body: str) -> str:
+    """Return the body of a message that workers have received and never returned; its copies say so too."""
+    return compact({**json.loads(body), "unreturned": True})
 
 
 def resent_body(body: str, now: int) -> str:

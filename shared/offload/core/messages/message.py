@@ -59,6 +59,7 @@ class Message:
         copied_at: When each copy was made, oldest first.
         first_sent_at: When the message was sent that the first copy has replaced.
         timed: Whether a timer sends this copy, and not the worker that made it.
+        unreturned: Whether workers received a message of the job and never returned it, so it may have killed them.
     """
 
     payload: dict[str, Any] | None = field(repr=False)
@@ -77,6 +78,7 @@ class Message:
     copied_at: tuple[int, ...] = ()
     first_sent_at: int | None = None
     timed: bool = False
+    unreturned: bool = False
 
     def encode(self) -> str:
         """Write the body: compact JSON with unset fields left out."""
@@ -142,6 +144,7 @@ class Message:
             copied_at=_copied_at(data),
             first_sent_at=_first_sent_at(data),
             timed=data.get("timed") is True,
+            unreturned=data.get("unreturned") is True,
             id=_job_id(data, "id"),
             parent=_parent(data),
             expires_at=_time(data, "expires_at"),
