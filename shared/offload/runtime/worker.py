@@ -24,6 +24,7 @@ from offload.runtime.batch import process_batch
 from offload.runtime.claims import Claims
 from offload.runtime.copies import Copies
 from offload.runtime.follow_ups import FollowUps
+from offload.runtime.forks import ChildrenEnd
 from offload.runtime.idempotency import ClaimRunEnd
 from offload.runtime.invocation import Invocation
 from offload.runtime.limits import SoftLimit
@@ -222,7 +223,7 @@ class Worker:
             return NotNow(self._clock.now(), NO_TIME_LEFT)
         try:
             payload = read_payload(delivery, self._blobs, self._clock.now())
-            with learning_secrets():
+            with ChildrenEnd(), learning_secrets():
                 arguments = self._task.signature.read(payload)
         except PayloadError as misfit:
             return self._rejections.reject_misfit(delivery, misfit)
