@@ -14,7 +14,6 @@ nothing comes back to the coroutine, has not come into the coroutine, and the lo
 from __future__ import annotations
 
 import asyncio
-import time
 from collections.abc import Coroutine
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -121,13 +120,14 @@ class LimitedCoroutine(Coroutine[Any, Any, T]):
 
     def wait(self) -> float:
         """Return the seconds until the loop has had its turn and has not brought what is due, or has ended its task."""
-        return LEAST_PAUSE if self._loop is None else self._due + LEAST_PAUSE - time.monotonic()
+        return LEAST_PAUSE if self._loop is None else self._due + LEAST_PAUSE - self._loop.time()
 
     def bring(self) -> bool:
         """Take notice that a signal brings what is due; tells whether it comes into the coroutine."""
+        assert self._loop is not None  # else `wait` would have put it off
         self._is_brought = True
         self._number += 1
-        self._due = time.monotonic() + (self._limit.pause(self._number) or 0.0)
+        self._due = self._loop.time() + (self._limit.pause(self._number) or 0.0)
         task = asyncio.current_task(self._loop)
         if self._ended or (task is not None and task.get_coro() is self):
             return True
@@ -136,8 +136,9 @@ class LimitedCoroutine(Coroutine[Any, Any, T]):
 
     def bring_again(self) -> None:
         """Take notice that Python has swallowed it."""
+        assert self._loop is not None  # as above
         self._number -= 1
-        self._due = time.monotonic() - LEAST_PAUSE
+        self._due = self._loop.time() - LEAST_PAUSE
 
     def _step(self, go_on: Callable[..., Any], *arguments: Any) -> Any:
         try:
@@ -154,9 +155,9 @@ class LimitedCoroutine(Coroutine[Any, Any, T]):
             raise
 
     def _wait(self, seconds: float | None) -> None:
-        if seconds is not None:
+        if seconds is not None and self._loop is not None:
             self._is_brought = False
-            self._due = time.monotonic() + seconds
+            self._due = self._loop.time() + seconds
             self._look_in(seconds)
 
     def _look_in(self, seconds: float) -> None:
@@ -169,7 +170,8 @@ class LimitedCoroutine(Coroutine[Any, Any, T]):
             self._timer.cancel()
 
     def _reach(self) -> None:
-        rest = self._due - time.monotonic() if self._is_brought else 0.0
+        assert self._loop is not None  # it has called this
+        rest = self._due - self._loop.time() if self._is_brought else 0.0
         if rest > 0 and not self._is_lost():
             self._look_in(rest if self._stray is None else min(rest, LEAST_PAUSE))
             return

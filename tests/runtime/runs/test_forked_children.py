@@ -137,3 +137,29 @@ def test_a_child_that_leaves_the_code_of_its_job_ends(tmp_path, how, where):
     assert (done.returncode, json.loads(last)) == (0, [[code], [["SUCCEEDED", 1]] * 3]), done.stderr
     assert others == printed.splitlines()
     assert explained in done.stderr
+
+
+SHARED_LOOP = """
+import asyncio, os, time
+from offload.runtime.event_loop import run_in_event_loop
+from offload.runtime.limits import SoftLimit
+
+async def work():
+    child = os.fork()
+    if child:
+        os.waitpid(child, 0)
+        await asyncio.to_thread(time.sleep, 0.1)
+    return "woken"
+
+print(run_in_event_loop(work, SoftLimit(5, 60), str))
+"""
+
+
+def test_a_child_that_leaves_a_coroutine_leaves_the_loop_of_its_parent_alone(tmp_path):
+    """The two share the descriptor by which a thread wakes the loop; a child that closes its loop takes that away."""
+    program = tmp_path / "program.py"
+    program.write_text(SHARED_LOOP)
+    environment = {**os.environ, "PYTHONPATH": f"{ROOT / 'shared'}{os.pathsep}{ROOT}"}
+    command = [sys.executable, program]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False, timeout=60)
+    assert (done.returncode, done.stdout) == (0, "woken\n"), done.stderr
