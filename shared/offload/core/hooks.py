@@ -11,6 +11,7 @@ runs in the thread that does the work, so the time it takes counts.
 from __future__ import annotations
 
 import logging
+import os
 from contextlib import suppress
 from inspect import iscoroutinefunction
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -138,14 +139,18 @@ def call_hooks(method: str, *args: Any, first: Iterable[Hooks] = ()) -> None:
 
     The methods `after_...` are called in the reverse order, so that what two hooks open and close is nested.
     """
-    hooks = (*first, *_registered)
+    hooks, process = (*first, *_registered), os.getpid()
     for hook in reversed(hooks) if method.startswith("after_") else hooks:
         try:
             getattr(hook, method)(*args)
         except KeyboardInterrupt:
             raise  # meant for the program
         except BaseException as error:
+            if os.getpid() != process:
+                raise  # the end of a child that the hook has forked
             if isinstance(error, SoftTimeLimitExceeded) and method.endswith("_enqueue"):
                 raise  # meant for the task that is enqueueing
             with suppress(Exception):  # a log handler may fail too
                 _log.error("a hook failed", extra={"hook": type(hook).__name__, "method": method}, exc_info=error)
+        if os.getpid() != process and not method.endswith("_enqueue"):
+            return  # a child that the hook has forked: the worker ends it, and the other hooks are not for it

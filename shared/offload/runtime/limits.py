@@ -20,7 +20,7 @@ from __future__ import annotations
 
 import sys
 import threading
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 from offload.core.durations import text
 from offload.core.tasks.control import SoftTimeLimitExceeded
@@ -42,6 +42,19 @@ _SOON = 0.01
 
 class StillRunning(BaseException):
     """Comes into a function that goes on after `SoftTimeLimitExceeded`. No `except Exception` holds it up."""
+
+
+class Turns(Protocol):
+    """Who else brings a run's exceptions: an event loop does, while it has its turn."""
+
+    def wait(self) -> float:
+        """Return the seconds until a signal may bring the exception that is due: now, if 0 or less."""
+
+    def bring(self) -> bool:
+        """Take notice that a signal brings it now; tells whether it comes into the function itself."""
+
+    def bring_again(self) -> None:
+        """Take notice that Python has swallowed it, so that a signal brings it again."""
 
 
 class _Swallowed:
@@ -78,6 +91,9 @@ class SoftLimit:
         hard: Seconds until the hard limit.
     """
 
+    has_signals = True
+    """Whether a timer's signals bring the exceptions; they come in real time."""
+
     loop_factory: Callable[[], AbstractEventLoop] | None = None
     """Makes the event loop of an async task; None makes the one of `asyncio.run`."""
 
@@ -85,45 +101,24 @@ class SoftLimit:
         """Start nothing yet."""
         self.soft, self.hard = soft, hard
         self.raised = 0
+        self.turns: Turns | None = None
         self._is_over = False
         self._timer: timers.Timer | None = None
-        self._pauses: Iterator[float] = iter(())
-        self._may_interrupt: Callable[[], bool] = _always
+        self._number = self._astray = 0
         self._last: BaseException | None = None
+        self._is_last_astray = False
         self._swallowed: _Swallowed | None = None
 
-    def pauses(self) -> Iterator[float]:
-        """Yield the seconds until the first exception, and from each to the next; nothing for no limit."""
-        yield max(self.soft, 0.001)
-        left = self.hard - self.soft
-        while True:
-            left /= 2
-            yield max(left, LEAST_PAUSE)
+    def pause(self, number: int) -> float | None:
+        """Return the seconds until exception `number` (0 is the first), from the one before; None for no limit."""
+        if number == 0:
+            return max(self.soft, 0.001)
+        return max((self.hard - self.soft) / 2.0 ** min(number, 64), LEAST_PAUSE)
 
-    def signals(self) -> Iterator[float]:
-        """Yield the same for the timer's signals, which are in real time."""
-        return self.pauses()
-
-    def call(
-        self,
-        function: Callable[[], T],
-        finish: Callable[[T], U],
-        *,
-        may_interrupt: Callable[[], bool] | None = None,
-        later: float = 0.0,
-    ) -> U:
-        """Return `finish(function())`, and let the limit's exceptions come into both.
-
-        Args:
-            function: Runs the task's function.
-            finish: Is given what `function` returned.
-            may_interrupt: Asked before each exception; while it says no, it is asked again. None for always.
-            later: Seconds by which each exception comes later than `pauses` says.
-        """
-        self._may_interrupt = may_interrupt or _always
-        self._pauses = (pause + later for pause in self.signals())
-        first = next(self._pauses, None)
-        if first is None or threading.current_thread() is not threading.main_thread():
+    def call(self, function: Callable[[], T], finish: Callable[[T], U]) -> U:
+        """Return `finish(function())`, and let the limit's exceptions come into both."""
+        first = self.pause(0)
+        if first is None or not self.has_signals or threading.current_thread() is not threading.main_thread():
             return self._call(function, finish)
         # One comparison of the handler in force needs one object, and each look at a method makes another.
         handler = self._interrupt
@@ -146,13 +141,18 @@ class SoftLimit:
         assert self._timer is not None  # its signal is what called this
         if self._is_over:
             return
-        if not self._is_within_call(frame) or not self._may_interrupt():
-            self._timer.start(_SOON if self._may_interrupt is _always else LEAST_PAUSE)
+        turns = self.turns
+        wait = _SOON if not self._is_within_call(frame) else 0.0 if turns is None else turns.wait()
+        if wait > 0:
+            self._timer.start(wait)
             return
-        self._timer.start(next(self._pauses))
+        self._number += 1
+        self._timer.start((self.pause(self._number) if turns is None else None) or LEAST_PAUSE)
         if self._swallowed is None:
             self._swallowed = _Swallowed(self._was_swallowed)
-        self._last = self.next_error(SoftTimeLimitExceeded, StillRunning)
+        self._is_last_astray = turns is not None and not turns.bring()
+        make = self._next_astray if self._is_last_astray else self.next_error
+        self._last = make(SoftTimeLimitExceeded, StillRunning)
         raise self._last
 
     def _was_swallowed(self, error: BaseException | None) -> bool:
@@ -160,16 +160,32 @@ class SoftLimit:
         if error is None or error is not self._last or self._timer is None:
             return False
         self._last = None
-        self.raised -= 1
+        self._number -= 1
+        if self._is_last_astray:
+            self._astray -= 1
+        else:
+            self.raised -= 1
+        if self.turns is not None:
+            self.turns.bring_again()
         self._timer.start(_SOON)
         return True
+
+    def _next_astray(
+        self, first: Callable[[str], BaseException], further: Callable[[str], BaseException]
+    ) -> BaseException:
+        """Return an exception that comes into something beside the function; the function's own are not among them."""
+        self._astray += 1
+        return (first if self._astray == 1 and self.raised == 0 else further)(self._text())
 
     def next_error(
         self, first: Callable[[str], BaseException], further: Callable[[str], BaseException]
     ) -> BaseException:
-        """Return the exception that comes next, made by `first` or by `further`."""
+        """Return the exception that comes next into the function, made by `first` or by `further`."""
         self.raised += 1
-        return (first if self.raised == 1 else further)(f"the job ran into its soft limit of {text(self.soft)}")
+        return (first if self.raised == 1 else further)(self._text())
+
+    def _text(self) -> str:
+        return f"the job ran into its soft limit of {text(self.soft)}"
 
     def _is_within_call(self, frame: Any) -> bool:
         inner = frame
@@ -181,10 +197,6 @@ class SoftLimit:
 
 
 _CALL = SoftLimit._call.__code__  # noqa: SLF001 - this module's own
-
-
-def _always() -> bool:
-    return True
 
 
 def as_recorded(error: BaseException) -> BaseException:

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from offload.core.errors import PayloadError, Refused, Unavailable
 from offload.core.redaction import learning_secrets
 from offload.core.retention import is_old_payload, is_payload_of, payload_key
+from offload.runtime.forks import ChildrenEnd
 from offload.runtime.outcomes import Ready
 
 if TYPE_CHECKING:
@@ -72,7 +73,7 @@ class Payloads:
 
     def _arguments(self, delivery: Delivery) -> dict[str, Any]:
         payload = read_payload(delivery, self.blobs, self.clock.now())
-        with learning_secrets():
+        with ChildrenEnd(), learning_secrets():
             return self.task.signature.read(payload)
 
     def _release(self, delivery: Delivery, invocation: Invocation) -> None:

@@ -6,12 +6,13 @@ Neither payloads nor error messages are logged: both may hold what does not belo
 from __future__ import annotations
 
 import logging
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from offload.core.hooks import RunReport, call_hooks
 from offload.core.jobs.state import State
 from offload.core.tasks import context
 from offload.runtime.failures import type_name
+from offload.runtime.forks import ChildrenEnd
 from offload.runtime.outcomes import HasEnded, HasFailed, RunEnded, RunOvertaken, RunRetries
 
 if TYPE_CHECKING:
@@ -37,13 +38,17 @@ class Reports:
         """Keep what it needs."""
         self._task, self._hooks = task, hooks
 
+    def _call_hooks(self, method: str, *args: Any) -> None:
+        with ChildrenEnd():
+            call_hooks(method, *args, first=self._hooks)
+
     def process_started(self) -> None:
         """Report that the worker exists."""
-        call_hooks("process_started", self._task, first=self._hooks)
+        self._call_hooks("process_started", self._task)
 
     def invocation_ended(self) -> None:
         """Report that a batch is done."""
-        call_hooks("invocation_ended", first=self._hooks)
+        self._call_hooks("invocation_ended")
 
     def job_came_out(self, outcome: NotClaimed | EndOutcome, delivery: Delivery) -> None:
         """Report what became of a job that was not run; `run_ended` reports runs."""
@@ -61,11 +66,11 @@ class Reports:
                 _log.info("run overtaken by another worker", extra=known)
 
     def _ended_without_run(self, record: JobRecord, state: State, error: ErrorRecord | None) -> None:
-        call_hooks("ended_without_run", self._task, record["id"], state, error, first=self._hooks)
+        self._call_hooks("ended_without_run", self._task, record["id"], state, error)
 
     def message_returned(self, job_id: str, why: str) -> None:
         """Report that a message goes back to its queue."""
-        call_hooks("message_returned", self._task, job_id, why, first=self._hooks)
+        self._call_hooks("message_returned", self._task, job_id, why)
 
     def run_ended(self, delivery: Delivery, record: JobRecord, run: Run, outcome: EndOutcome | None) -> None:
         """Report how a run ended; without an outcome, its end could not be recorded."""
@@ -85,6 +90,6 @@ class Reports:
         latency = max(0, record["started_at"] - delivery.sent_at) if attempt == 1 else None
         token = context.enter(run.job)
         try:
-            call_hooks("after_run", run.job, RunReport(state, run.error, run.usage, latency), first=self._hooks)
+            self._call_hooks("after_run", run.job, RunReport(state, run.error, run.usage, latency))
         finally:
             context.leave(token)

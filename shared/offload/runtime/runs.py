@@ -9,6 +9,7 @@ from offload.core.errors import Refused, Unavailable
 from offload.core.hooks import call_hooks
 from offload.core.retention import result_folder
 from offload.core.tasks import context
+from offload.runtime.forks import ChildrenEnd
 from offload.runtime.limits import SoftLimit, as_recorded
 from offload.runtime.outcomes import Run
 from offload.runtime.running_job import RunningJob
@@ -61,17 +62,19 @@ class Runs:
         until = self.clock.now() + int(soft * 1000)
         job = RunningJob(delivery, record, store=self.store, clock=self.clock, until=until)
         invocation.ran = True
-        token = context.enter(job)
+        token, children = context.enter(job), ChildrenEnd()
         result: dict[str, Any] = {}
         error: BaseException | None = None
         try:
-            call_hooks("before_run", job, first=self.hooks)
+            with children:
+                call_hooks("before_run", job, first=self.hooks)
             usage = Usage()
             try:
                 # What the hooks took is gone from both limits.
                 limit = self.limit(job.remaining, job.remaining + hard - soft)
                 # A copy, as every event loop takes one: what the function sets is not there in the next job.
-                text = contextvars.copy_context().run(self._call, arguments, limit)
+                with children:
+                    text = contextvars.copy_context().run(self._call, arguments, limit)
                 result = self._result(text, delivery, invocation)
             except BaseException as raised:  # noqa: BLE001 - `SystemExit` and its like fail the job, not the worker
                 error = as_recorded(raised)

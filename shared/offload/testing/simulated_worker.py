@@ -10,7 +10,7 @@ from offload.testing.processes import current_process
 
 if TYPE_CHECKING:
     from asyncio import AbstractEventLoop
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
 
 
 class _VirtualLimit(SoftLimit):
@@ -19,6 +19,8 @@ class _VirtualLimit(SoftLimit):
     What waits in virtual time meets the limit there: an ordinary function when it sleeps or makes a request, a
     coroutine in the event loop too. Both count what came in `Process.limits_raised`.
     """
+
+    has_signals = False
 
     def __init__(self, soft: float, hard: float) -> None:
         self._process = current_process.get()
@@ -33,12 +35,9 @@ class _VirtualLimit(SoftLimit):
         if self._process is not None:
             self._process.limits_raised = value
 
-    def signals(self) -> Iterator[float]:
-        return iter(())
-
-    def pauses(self) -> Iterator[float]:
+    def pause(self, number: int) -> float | None:
         is_limited = self._process is not None and self._process.deadline is not None
-        return super().pauses() if is_limited else iter(())
+        return super().pause(number) if is_limited else None
 
     def next_error(
         self, first: Callable[[str], BaseException], further: Callable[[str], BaseException]

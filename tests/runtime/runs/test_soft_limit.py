@@ -508,8 +508,8 @@ def test_an_exception_that_python_swallows_comes_again_as_the_same(swallow, wher
     before, reached = sys.unraisablehook, []
 
     def function():
-        swallow()
         try:
+            swallow()
             time.sleep(LONG)
         except SoftTimeLimitExceeded as error:
             reached.append(type(error))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import ctypes
 import json
 import multiprocessing
 import os
@@ -106,6 +107,13 @@ def in_child(_call):
     return Origin(*json.loads(done.stdout))
 
 
+def in_inheriting_child(_call):
+    """In a child that is given no environment, and so inherits the one of C."""
+    code = f"import sys; sys.path[:0] = {[str(ROOT / 'shared'), str(ROOT)]}; {PRINT_ORIGIN}"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, check=True)
+    return Origin(*json.loads(done.stdout))
+
+
 def in_spawned_process(call):
     with multiprocessing.get_context("spawn").Pool(1) as pool:
         return pool.apply(call)
@@ -119,6 +127,7 @@ PLACES = [
     in_executor_of_a_loop,
     in_fork,
     in_child,
+    in_inheriting_child,
     in_spawned_process,
 ]
 
@@ -243,17 +252,91 @@ def test_a_variable_of_somebody_else_is_no_job(monkeypatch, value):
     monkeypatch.undo()
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere C copies what it is given")
 @pytest.mark.usefixtures("in_worker")
-def test_the_variable_keeps_its_value_from_job_to_job():
+def test_the_variable_keeps_its_place_from_job_to_job():
     """A process never frees the memory of a variable's former value, and a worker runs jobs for days."""
-    values, said = set(), []
+    library = ctypes.CDLL(None)
+    library.getenv.restype = ctypes.c_void_p
+    places, said = set(), []
     with context.worker():
         for name in ("a", "b", "c"):
             with running(Job(name)):
-                values.add(os.environ[inherited_job.VARIABLE])
-                said.append(json.loads(inherited_job.told())["id"])
-    assert said == ["a", "b", "c"]
-    assert len(values) == 1
+                place = library.getenv(inherited_job.VARIABLE.encode())
+                places.add(place)
+                said += [json.loads(ctypes.string_at(place))["id"], json.loads(inherited_job.told())["id"]]
+    assert said == ["a", "a", "b", "b", "c", "c"]
+    assert len(places) == 1
+
+
+@pytest.mark.usefixtures("in_worker")
+def test_a_job_of_any_size_is_told_whole():
+    large = "x" * 10_000
+    with context.worker():
+        for name in (large, "a", large * 2, "b"):
+            with running(Job(name)):
+                assert in_inheriting_child(origin).parent == name
+
+
+@pytest.mark.usefixtures("in_worker")
+def test_whoever_restores_the_environment_does_not_cut_the_children_off():
+    with context.worker(), running(Job("a")):
+        before = dict(os.environ)
+        os.environ.clear()
+        os.environ.update(before)
+        assert in_inheriting_child(origin) == Origin("a", 4, "acme")
+        with running(Job("b")):
+            assert in_inheriting_child(origin) == in_child(origin) == Origin("b", 4, "acme")
+        assert in_inheriting_child(origin) == Origin("a", 4, "acme")
+
+
+LOOK_LATER = f"import sys; sys.stdin.readline(); {PRINT_ORIGIN}"
+STARTS = {
+    "inherits": {},
+    "is given a copy": {"copies": True},
+    "is spawned": {"close_fds": False},
+    "imports at once": {"first": "from offload.core.tasks.context import origin; "},
+}
+
+
+@pytest.mark.parametrize("how", STARTS)
+@pytest.mark.usefixtures("in_worker")
+def test_a_child_that_outlives_its_job_still_belongs_to_it(monkeypatch, how):
+    """The child looks for the first time when its job has ended, another has begun, and that one has ended too."""
+    monkeypatch.setenv("PYTHONPATH", f"{ROOT / 'shared'}{os.pathsep}{ROOT}")
+    options = dict(STARTS[how])
+    code = options.pop("first", "") + LOOK_LATER
+
+    def start():
+        environment = {"env": os.environ | {"MINE": "1"}} if options.get("copies") else {}
+        arguments = [sys.executable, "-c", code]
+        return subprocess.Popen(
+            arguments,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            close_fds=options.get("close_fds", True),
+            **environment,
+        )
+
+    with context.worker():
+        with running(Job("a")):
+            first = start()
+        with running(Job("b", hops=9)):
+            second = start()
+            told = [json.loads(first.communicate(b"\n")[0])]
+        told.append(json.loads(second.communicate(b"\n")[0]))
+    assert told == [["a", 4, "acme"], ["b", 10, "acme"]]
+
+
+@pytest.mark.parametrize("method", ["spawn", "fork"])
+@pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning")
+@pytest.mark.usefixtures("in_worker")
+def test_a_process_of_multiprocessing_that_outlives_its_job_still_belongs_to_it(method):
+    with context.worker():
+        with running(Job("a")):
+            pool = multiprocessing.get_context(method).Pool(1)
+        with pool, running(Job("b")):
+            assert pool.apply(origin) == Origin("a", 4, "acme")
 
 
 # Through the real worker and client

@@ -2,21 +2,24 @@
 
 from __future__ import annotations
 
+import os
 import signal
 from typing import Any
 
 from offload.core.errors import WrongResult
-from offload.core.tasks import context, worker_process
+from offload.core.hooks import call_hooks
+from offload.core.tasks import context, inherited_job, worker_process
 from offload.core.tasks.control import Permanent, SoftTimeLimitExceeded
 from offload.core.tasks.retry_policy import Retry
 from offload.core.tasks.signature import Signature
 from offload.runtime.event_loop import LimitedCoroutine, _LimitCancels
+from offload.runtime.forks import ChildrenEnd
 from offload.runtime.limits import SoftLimit, StillRunning, _Swallowed, as_recorded
 from offload.runtime.runs import Runs
 from offload.runtime.timers import Timer, timer
 from tests.simulation.edits import Code, always, drop, put
 from tests.simulation.planting import Mutant
-from tests.simulation.selecting import branch, call, handler, naming, statement
+from tests.simulation.selecting import branch, call, comparison, handler, naming, returned, statement
 
 _RUNTIME, _CORE = "tests/runtime/runs", "tests/core/tasks"
 
@@ -45,7 +48,7 @@ MUTANTS = (
         drop(statement(_Swallowed.end)),
         tests=_RUNTIME,
     ),
-    Mutant("limit: a clean-up gets no time", SoftLimit.pauses, put(call(max), 0.01, times=2), tests=_RUNTIME),
+    Mutant("limit: a clean-up gets no time", SoftLimit.pause, put(call(max), 0.01, times=2), tests=_RUNTIME),
     Mutant(
         "limit: a signal that was sent comes when its handler is gone",
         Timer.stop,
@@ -58,6 +61,54 @@ MUTANTS = (
         "event loop: what leaves the coroutine is nothing but a cancel",
         LimitedCoroutine._step,
         drop(handler(_LimitCancels)),
+        tests=_RUNTIME,
+    ),
+    Mutant(
+        "event loop: after its coroutine a signal brings what is not due",
+        LimitedCoroutine.wait,
+        put(returned(), 0.0),
+        tests=_RUNTIME,
+    ),
+    Mutant(
+        "event loop: what a callback or another task has swallowed is lost",
+        LimitedCoroutine._reach,
+        put(call(LimitedCoroutine._is_lost), False),
+        tests=_RUNTIME,
+    ),
+    Mutant(
+        "event loop: what came into a task counts as the coroutine's first",
+        SoftLimit._interrupt,
+        put(naming(SoftLimit._next_astray), Code("self.next_error")),
+        tests=_RUNTIME,
+    ),
+    Mutant(
+        "fork: a child that leaves its function goes on as a second worker",
+        ChildrenEnd.__exit__,
+        drop(statement(ChildrenEnd.end)),
+        tests=_RUNTIME,
+    ),
+    Mutant(
+        "fork: a child that leaves a coroutine cleans up the loop of its parent",
+        LimitedCoroutine._step,
+        drop(statement(ChildrenEnd.end), times=2),
+        tests=_RUNTIME,
+    ),
+    Mutant(
+        "fork: the child of a hook is one of its errors",
+        call_hooks,
+        drop(branch(on=os.getpid), times=2),
+        tests=_RUNTIME,
+    ),
+    Mutant(
+        "child: one that inherits the environment of C never hears of its job",
+        inherited_job.write,
+        drop(statement(inherited_job._write_over)),
+        tests=_RUNTIME,
+    ),
+    Mutant(
+        "child: a restored environment cuts off whoever comes after",
+        inherited_job._write_over,
+        put(comparison("!="), Code("False")),
         tests=_RUNTIME,
     ),
     Mutant(

@@ -1,26 +1,33 @@
 """The job that a process was started by: an environment variable, which children inherit that are no forks.
 
-The variable names a file in memory, whose text changes with each job. The variable itself stays: a process never frees
-the memory of a variable's former value (`setenv` of glibc), and a worker runs jobs for days.
+A child is given the variable as it is at that moment, and so belongs to the job that has started it, for good. In the
+worker the variable has one place, which is written over: a process never frees the memory of a variable's former value
+(`setenv` of glibc), and a worker runs jobs for days.
 """
 
 from __future__ import annotations
 
 import json
 import os
+import sys
 import threading
-from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from functools import cache
+from typing import TYPE_CHECKING, Any
 
 from offload.core.clock import SystemClock
 
 if TYPE_CHECKING:
+    import ctypes
+
     from offload.core.tasks.context import CurrentJob
 
 VARIABLE = "OFFLOAD_JOB"
 """Set while a job runs. It says which process has set it, and counts in the children of that process alone."""
 
-_HAS_FILES_IN_MEMORY = hasattr(os, "memfd_create")
+_HAS_PLACES = sys.platform == "linux"
+"""Whether `putenv` of C keeps the place that it is given. Elsewhere former values stay in memory."""
+
+_LEAST_SIZE = 2_048
 
 
 class InheritedJob:
@@ -78,14 +85,8 @@ def _known() -> dict[str, Any] | None:
 
 
 def told() -> str | None:
-    """Return what the variable says, or the text of the file that it names; None when there is neither."""
-    value = os.environ.get(VARIABLE)
-    if value is None or not value.startswith("/"):
-        return value
-    try:
-        return Path(value).read_text(encoding="utf-8")
-    except (OSError, ValueError):
-        return None  # its process is gone
+    """Return what the variable says; None when it is not set."""
+    return os.environ.get(VARIABLE)
 
 
 def describe(job: CurrentJob | None) -> str:
@@ -96,43 +97,47 @@ def describe(job: CurrentJob | None) -> str:
     return json.dumps({"process": os.getpid(), "until": getattr(job, "until", None), **known})
 
 
-class _File(NamedTuple):
-    """A file in this process's memory; its children read it by its path."""
-
-    process: int
-    number: int
-
-    @property
-    def path(self) -> str:
-        return f"/proc/{self.process}/fd/{self.number}"
-
-    def write(self, text: str) -> None:
-        data = text.encode()
-        os.pwrite(self.number, data, 0)
-        os.ftruncate(self.number, len(data))
+_places: list[ctypes.Array[ctypes.c_char]] = []
 
 
-_files: list[_File] = []
+def _write_over(entry: bytes) -> None:
+    """Have the environment of C, which children inherit, say `NAME=value` at a place that is used again."""
+    import ctypes  # only a process that runs jobs needs it
+
+    if not _places or len(entry) >= len(_places[-1]):
+        made = ctypes.create_string_buffer(max(_LEAST_SIZE, 2 * len(entry)))
+        ctypes.pythonapi.Py_IncRef(ctypes.py_object(made))  # C reads the environment until the process has ended
+        _places.append(made)
+    place = _places[-1]
+    place.value = entry  # in one go: no other thread of Python starts a child meanwhile
+    library = _library()
+    name = VARIABLE.encode()
+    # Whoever restores an environment, as tests do, gives the variable another place.
+    if library.getenv(name) != ctypes.addressof(place) + len(name) + 1:
+        library.putenv(place)
 
 
-def _file() -> _File:
-    if not _files or _files[0].process != os.getpid():  # a forked child has a file of its own
-        _files[:] = [_File(os.getpid(), os.memfd_create("offload-job"))]
-    return _files[0]
+@cache
+def _library() -> ctypes.PyDLL:
+    import ctypes  # as above
+
+    library = ctypes.PyDLL(None)
+    library.getenv.restype = ctypes.c_void_p
+    return library
 
 
 def write(text: str | None) -> str | None:
     """Have the variable say a text of `describe`, or take it away; returns what it said before."""
-    value = os.environ.get(VARIABLE)
-    before = told() if _files and value == _files[0].path else value
-    if text is not None and text.startswith("{") and _HAS_FILES_IN_MEMORY:
-        file = _file()
-        file.write(text)
-        text = file.path
+    before = told()
     if text is None:
         os.environ.pop(VARIABLE, None)
-    elif text != value:
-        os.environ[VARIABLE] = text
+    elif text != before:
+        own = getattr(os.environ, "_data", None) if _HAS_PLACES else None
+        if own is None:
+            os.environ[VARIABLE] = text
+        else:
+            own[os.fsencode(VARIABLE)] = os.fsencode(text)  # what Python's copies are made of
+            _write_over(os.fsencode(f"{VARIABLE}={text}"))
     return before
 
 
