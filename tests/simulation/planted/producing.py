@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import threading
 
-from offload.client.connection import LOOK_AGAIN_MS, Connector
+from offload.aws import manifests
+from offload.client.connection import _PATIENCE_AGAIN, LOOK_AGAIN_MS, Connector, connect_to
 from offload.client.poller import Poller, _Entry
 from offload.core.jobs.polling import FIRST_PAUSE, LONGEST_PAUSE, Wait
 from tests.simulation.edits import drop, put
@@ -34,6 +35,24 @@ MUTANTS = (
         "producer: a forked process waits for a lock of its parent's threads",
         Connector.after_fork,
         drop(statement(threading.Lock)),
+        tests="tests/client",
+    ),
+    Mutant(
+        "producer: a manifest that is throttled is not waited for",
+        manifests._Patient.__call__,
+        put(comparison("<"), True),
+        tests="tests/aws",
+    ),
+    Mutant(
+        "producer: throttled attempts for the manifest come together",
+        manifests._Patient.__call__,
+        put(naming(manifests._LONGEST_WAIT), 0.5),
+        tests="tests/aws",
+    ),
+    Mutant(
+        "producer: a second look waits for throttles as the first one does",
+        connect_to,
+        put(naming(_PATIENCE_AGAIN), 60.0),
         tests="tests/client",
     ),
     Mutant(
