@@ -6,7 +6,8 @@ import threading
 
 from offload.aws import manifests
 from offload.client.connection import _PATIENCE_AGAIN, LOOK_AGAIN_MS, Connector, connect_to
-from offload.client.poller import Poller, _Entry
+from offload.client.loop_waits import LoopWait
+from offload.client.poller import MOST_LOOKS, NotConnected, Poller
 from offload.core.jobs.polling import FIRST_PAUSE, LONGEST_PAUSE, Wait
 from tests.simulation.edits import drop, put
 from tests.simulation.planting import Mutant
@@ -58,7 +59,7 @@ MUTANTS = (
     Mutant(
         "waiting: a job is looked at for those who gave up",
         Poller._take,
-        put(attribute(_Entry, "given_up"), instead=False),
+        put(attribute(LoopWait, "given_up"), instead=False),
         tests="tests/client",
     ),
     Mutant(
