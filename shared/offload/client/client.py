@@ -235,10 +235,11 @@ class Client:
         """Enqueue many jobs; see `enqueue_many`."""
         from offload.client.bulk import enqueue_many  # most workers enqueue one job at a time, or none
 
-        return enqueue_many(self._sender, bulk, self)
+        return enqueue_many(self._sender, bulk, stand_ins.behind(self))
 
     def _handle(self, request: EnqueueRequest, sent: Sent) -> JobHandle[Any]:
-        return JobHandle(sent.job_id, request.task, self, request.read_result, created=sent.created)
+        asked = stand_ins.behind(self)
+        return JobHandle(sent.job_id, request.task, asked, request.read_result, created=sent.created)
 
     def job(self, job_id: str, task: str | None = None) -> Job:
         """Read a job's record.
@@ -277,7 +278,7 @@ class Client:
         Raises:
             UnknownJob: There is none.
         """
-        return JobHandle(job_id, self.job(job_id).task, self, _accepted=False)
+        return JobHandle(job_id, self.job(job_id).task, stand_ins.behind(self), _accepted=False)
 
     async def ahandle(self, job_id: str) -> JobHandle[Any]:
         """`handle` for `async` code."""

@@ -8,10 +8,10 @@ from offload.aws import manifests
 from offload.client.connection import _PATIENCE_AGAIN, LOOK_AGAIN_MS, Connector, connect_to
 from offload.client.loop_waits import LoopWait
 from offload.client.poller import MOST_LOOKS, NotConnected, Poller
-from offload.core.jobs.polling import FIRST_PAUSE, LONGEST_PAUSE, Wait
+from offload.core.jobs.polling import FIRST_PAUSE, LONGEST_FAILURE, LONGEST_PAUSE, Wait, _next_look
 from tests.simulation.edits import drop, put
 from tests.simulation.planting import Mutant
-from tests.simulation.selecting import attribute, branch, comparison, naming, statement
+from tests.simulation.selecting import attribute, branch, call, comparison, naming, statement
 
 MUTANTS = (
     Mutant(
@@ -41,7 +41,7 @@ MUTANTS = (
     Mutant(
         "producer: a manifest that is throttled is not waited for",
         manifests._Patient.__call__,
-        put(comparison("<"), True),
+        put(naming(manifests._SHORTEST_WAIT), 1000.0),
         tests="tests/aws",
     ),
     Mutant(
@@ -63,8 +63,38 @@ MUTANTS = (
         tests="tests/client",
     ),
     Mutant(
+        "waiting: one request at a time",
+        Poller._next,
+        put(naming(MOST_LOOKS), 1),
+        tests="tests/client",
+    ),
+    Mutant(
+        "waiting: a timeout is told after its look",
+        LoopWait.time_out,
+        drop(branch()),
+        tests="tests/client",
+    ),
+    Mutant(
+        "waiting: a look that is not answered ends the wait",
+        Wait.after_failure,
+        put(naming(LONGEST_FAILURE), -1.0),
+        tests="tests/client",
+    ),
+    Mutant(
+        "waiting: looks that fail for a minute end no wait",
+        Wait.after_failure,
+        drop(branch(on=comparison(">="))),
+        tests="tests/client",
+    ),
+    Mutant(
+        "waiting: a stack that was never reached is waited for",
+        Poller._outcome,
+        drop(branch(on=call(isinstance, NotConnected))),
+        tests="tests/client",
+    ),
+    Mutant(
         "waiting: the pauses do not grow",
-        Wait.after_look,
+        _next_look,
         put(naming(LONGEST_PAUSE), FIRST_PAUSE),
         tests="tests/client",
     ),
