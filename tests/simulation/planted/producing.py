@@ -11,7 +11,7 @@ from offload.client.poller import MOST_LOOKS, NotConnected, Poller
 from offload.core.jobs.polling import FIRST_PAUSE, LONGEST_FAILURE, LONGEST_PAUSE, Wait, _next_look
 from tests.simulation.edits import drop, put
 from tests.simulation.planting import Mutant
-from tests.simulation.selecting import attribute, branch, call, comparison, naming, statement
+from tests.simulation.selecting import attribute, branch, comparison, naming, statement
 
 MUTANTS = (
     Mutant(
@@ -89,7 +89,7 @@ MUTANTS = (
     Mutant(
         "waiting: a stack that was never reached is waited for",
         Poller._outcome,
-        drop(branch(on=call(isinstance, NotConnected))),
+        drop(branch(on=naming(NotConnected))),
         tests="tests/client",
     ),
     Mutant(
