@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 from botocore.retries.standard import ThrottledRetryableChecker, TransientRetryableChecker
 
-from offload.aws.calls import Ambiguous, NotBegun, Rejected, classify
+from offload.aws.calls import Ambiguous, NotBegun, Rejected, Throttled, classify
 from offload.core.errors import Refused, Unavailable
 from offload.core.writes import Conflict
 
@@ -19,17 +19,17 @@ def reasons(*codes: str) -> dict[str, object]:
     [
         (400, "ConditionalCheckFailedException", {}, Conflict),
         (400, "com.amazonaws.dynamodb.v20120810#ConditionalCheckFailedException", {}, Conflict),
-        (400, "ThrottlingException", {}, NotBegun),
-        (400, "com.amazon.coral.availability#ThrottlingException", {}, NotBegun),
-        (400, "ThrottlingException:http://internal.amazon.com/", {}, NotBegun),
-        (400, "ProvisionedThroughputExceededException", {}, NotBegun),
-        (403, "com.amazonaws.sqs#OverLimit", {}, NotBegun),
-        (400, "RequestThrottled", {}, NotBegun),
+        (400, "ThrottlingException", {}, Throttled),
+        (400, "com.amazon.coral.availability#ThrottlingException", {}, Throttled),
+        (400, "ThrottlingException:http://internal.amazon.com/", {}, Throttled),
+        (400, "ProvisionedThroughputExceededException", {}, Throttled),
+        (403, "com.amazonaws.sqs#OverLimit", {}, Throttled),
+        (400, "RequestThrottled", {}, Throttled),
         (400, "TransactionConflictException", {}, NotBegun),
         (503, "SlowDown", {}, Unavailable),
         (500, "", {}, Unavailable),
         (502, "SomethingNew", {}, Unavailable),
-        (429, "", {}, NotBegun),
+        (429, "", {}, Throttled),
         (400, CANCELLED, reasons("None", "TransactionConflict"), NotBegun),
         (400, CANCELLED, reasons("ThrottlingError", "ConditionalCheckFailed"), Rejected),
         (400, CANCELLED, reasons("ConditionalCheckFailed"), Rejected),
@@ -49,7 +49,7 @@ def test_everything_botocore_tries_again_is_unavailable():
     listed = {*ThrottledRetryableChecker._THROTTLED_ERROR_CODES, *TransientRetryableChecker._TRANSIENT_ERROR_CODES}
     assert listed
     for code in listed:
-        assert type(classify("Op", 400, code, {})) is NotBegun, code
+        assert isinstance(classify("Op", 400, code, {}), NotBegun), code
 
 
 def test_a_conflict_after_a_lost_answer_is_ambiguous():

@@ -1,9 +1,14 @@
 from __future__ import annotations
 
-import pytest
+import heapq
+import random
 
-from offload.aws import manifests
-from offload.aws.calls import Rejected
+import greenlet
+import pytest
+from botocore.exceptions import ClientError
+
+from offload.aws import manifests, sdk
+from offload.aws.calls import Rejected, Throttled
 from offload.core.errors import Refused, Unavailable
 from offload.core.manifest import Manifest, pack_tasks
 
@@ -73,3 +78,108 @@ def test_parts_that_a_deployment_has_deleted_meanwhile_are_looked_up_again(deplo
 def test_a_stack_that_is_deployed_all_the_time_is_unavailable():
     with pytest.raises(Unavailable, match="the stack is being deployed, try again"):
         manifests.read("blue", Parameters(99))
+
+
+# Throttles
+
+
+class Bucket:
+    """SSM's quota for an account, 40 requests a second, on a clock that producers share.
+
+    A producer that waits gives way to the next one, as threads do.
+    """
+
+    def __init__(self):
+        self.at, self.tokens, self.filled_at = 0.0, 40.0, 0.0
+        self.requests = 0
+        self.waiting = []
+        self.refuse_all = False
+
+    def now(self):
+        return round(self.at * 1000)
+
+    def sleep(self, seconds):
+        heapq.heappush(self.waiting, (self.at + seconds, len(self.waiting) + self.requests, greenlet.getcurrent()))
+        self.hub.switch()
+
+    def __call__(self, operation, params):
+        self.requests += 1
+        self.tokens = min(40.0, self.tokens + (self.at - self.filled_at) * 40)
+        self.filled_at = self.at
+        if self.tokens < 1 or self.refuse_all:
+            raise Throttled(f"{operation}: ThrottlingException: Rate exceeded")
+        self.tokens -= 1
+        return {"Parameter": {"Value": MANIFEST.dump()}}
+
+    def start(self, producers, **options):
+        """Have producers read at once; returns when each was answered, in seconds, or its error."""
+        answers, rng = [], random.Random(1)
+
+        def produce():
+            try:
+                assert manifests.read("blue", self, clock=self, rng=rng, **options) == MANIFEST
+            except Unavailable as error:
+                answers.append((self.at, error))
+            else:
+                answers.append((self.at, None))
+
+        self.hub = greenlet.getcurrent()
+        for _ in range(producers):
+            greenlet.greenlet(produce).switch()
+        while self.waiting:
+            self.at, _, producer = heapq.heappop(self.waiting)
+            producer.switch()
+        assert len(answers) == producers
+        return answers
+
+
+def test_five_hundred_producers_that_start_together_all_read_it_and_ask_seldom():
+    bucket = Bucket()
+    answers = bucket.start(500)
+    assert [error for _, error in answers if error] == []
+    assert max(answers)[0] < 40
+    assert bucket.requests < 3 * 500
+
+
+def test_two_thousand_have_it_within_a_minute():
+    bucket = Bucket()
+    answers = bucket.start(2000)
+    assert sum(error is not None for _, error in answers) < 20
+    assert max(at for at, _ in answers) <= 60
+
+
+@pytest.mark.parametrize(("patience", "most"), [(60, 12), (2, 4), (0, 1)])
+def test_throttles_without_end_are_told_when_the_callers_time_is_over(patience, most):
+    bucket = Bucket()
+    bucket.refuse_all = True
+    [(at, error)] = bucket.start(1, patience=patience)
+    assert at <= patience
+    assert bucket.requests <= most
+    assert "Rate exceeded" in str(error)
+    assert "high-throughput-enabled" in str(error)
+
+
+def test_the_parts_have_no_minute_of_their_own(clock):
+    def call(operation, params):
+        if operation == "GetParameter":
+            clock.sleep(50)
+            return {"Parameter": {"Value": MANIFEST.dump(["/part/0"])}}
+        raise Throttled("Rate exceeded")
+
+    began_at = clock.now()
+    with pytest.raises(Throttled):
+        manifests.read("blue", call, clock=clock, rng=random.Random(1))
+    assert clock.now() - began_at <= 60_000
+
+
+def test_the_transport_leaves_throttles_of_ssm_to_the_read(clock):
+    asked = []
+
+    class Client:
+        def get_parameter(self, **params):
+            asked.append(params)
+            raise ClientError({"Error": {"Code": "ThrottlingException"}}, "GetParameter")
+
+    with pytest.raises(Throttled):
+        manifests.read("blue", sdk.caller("ssm", Client, clock=clock), patience=0)
+    assert len(asked) == 1, "each of the read's own attempts is one request"

@@ -17,6 +17,7 @@ from offload import (
     Client,
     JobCancelled,
     JobFailed,
+    Refused,
     ResultExpired,
     ResultTimeout,
     State,
@@ -27,9 +28,11 @@ from offload import (
     use,
 )
 from offload.client import poller
+from offload.client.connection import Connector
 from offload.client.request_threads import MOST_THREADS
 from offload.core.clock import SystemClock
 from offload.core.ids import system_random
+from offload.core.jobs import polling
 from offload.core.manifest import Manifest, dead_letter_name, queue_name
 from offload.core.tasks.manifest_entry import manifest_entry
 from offload.memory.blobs import MemoryBlobs
@@ -53,14 +56,23 @@ class Table(MemoryTable):
         self.looks: list[tuple[float, list[str]]] = []
         self.failures: list[Exception] = []
         self.slow = 0.0
+        self.silent = None
+        self.under_way, self.most_under_way = 0, 0
 
     def get_many(self, keys):
         keys = list(keys)
         self.looks.append((time.monotonic(), keys))
-        time.sleep(self.slow)
-        if self.failures:
-            raise self.failures.pop()
-        return super().get_many(keys)
+        self.under_way += 1
+        self.most_under_way = max(self.most_under_way, self.under_way)
+        try:
+            time.sleep(self.slow)
+            if self.failures:
+                raise self.failures.pop()
+            if self.silent is not None:
+                raise self.silent
+            return super().get_many(keys)
+        finally:
+            self.under_way -= 1
 
     def end(self, job_id, state="SUCCEEDED", **attributes):
         self.change(job_id, state=state, **attributes)
@@ -133,11 +145,11 @@ def test_each_wait_has_its_own_error(client, table):
     assert "is PENDING after 0.3 s; it goes on" in str(told[3])
 
 
-def test_a_request_that_fails_ends_the_waits_that_it_was_for(client, table):
+def test_a_request_that_is_refused_ends_the_waits_that_it_was_for(client, table):
     async def produce():
         job = await double.adelay(1)
-        table.failures.append(Unavailable("throttled"))
-        with pytest.raises(Unavailable, match="throttled"):
+        table.failures.append(Refused("AccessDenied: no"))
+        with pytest.raises(Refused, match="AccessDenied"):
             await job.aresult(PATIENCE)
         table.failures.append(KeyError("a defect"))
         with pytest.raises(KeyError, match="a defect"):
@@ -188,6 +200,143 @@ def test_a_large_result_is_read_off_the_loop(client, table):
     asyncio.run(produce())
 
 
+# A table that is slow, or does not answer for a while
+
+
+def test_timeouts_are_told_on_time_however_slow_the_table_is(client, table):
+    table.slow = 2.0
+
+    async def wait(number):
+        began = time.monotonic()
+        with pytest.raises(ResultTimeout, match=r"nothing is known of job job-\d+ after 1 s: no look was answered"):
+            await client.await_(f"job-{number}", 1)
+        return time.monotonic() - began
+
+    async def produce():
+        return await asyncio.gather(*(wait(number) for number in range(600)))
+
+    took = asyncio.run(produce())
+    assert min(took) >= 1
+    assert max(took) < 1.5, "600 jobs are six requests, and the first one is answered after 2 s"
+
+
+def test_a_last_look_that_is_not_answered_holds_nobody_up(client, table):
+    async def produce():
+        job = await double.adelay(1)
+        wait = asyncio.ensure_future(job.aresult(1.5))
+        began = time.monotonic()
+        await asyncio.sleep(0.6)
+        table.slow = 3.0
+        with pytest.raises(ResultTimeout, match=r"is PENDING after 1\.5 s; it goes on"):
+            await wait
+        return time.monotonic() - began
+
+    assert 1.5 <= asyncio.run(produce()) < 2
+
+
+def test_a_first_look_is_waited_for_however_short_the_time_is(client, table):
+    async def produce():
+        job = await double.adelay(1)
+        table.end(job.id, result="2")
+        table.slow = 0.4
+        assert await job.aresult(0) == 2
+        table.slow = 3.0
+        began = time.monotonic()
+        with pytest.raises(ResultTimeout):
+            await job.aresult(0)
+        return time.monotonic() - began
+
+    assert 1 <= asyncio.run(produce()) < 1.5
+
+
+def test_many_jobs_are_looked_at_in_several_requests_at_once(client, table):
+    async def produce():
+        handles = [client.send(client.request("double", {"number": number})) for number in range(1000)]
+        for handle in handles:
+            table.end(handle.id, result="1")
+        table.slow = 0.5
+        began = time.monotonic()
+        waits = [asyncio.ensure_future(handle.aresult(PATIENCE)) for handle in handles]
+        await asyncio.sleep(0.2)
+        await client.off_loop(lambda: None)
+        assert time.monotonic() - began < 0.5, "looks leave threads to other requests"
+        assert await asyncio.gather(*waits) == [1] * 1000
+        return time.monotonic() - began
+
+    assert asyncio.run(produce()) < 3, "one after the other, ten requests take 5 s"
+    assert table.most_under_way == poller.MOST_LOOKS
+
+
+def test_a_table_that_fails_for_a_while_ends_no_wait_with_time_left(client, table):
+    async def produce():
+        handles = [await double.adelay(number) for number in range(3)]
+        table.silent = Unavailable("throttled")
+        in_a_while(lambda: setattr(table, "silent", None), 0.5)
+        for handle in handles:
+            table.end(handle.id, result="7")
+        return await asyncio.gather(handles[0].aresult(PATIENCE), handles[1].aresult(), handles[2].aresult(PATIENCE))
+
+    assert asyncio.run(produce()) == [7, 7, 7]
+    assert sum(1 for _ in table.looks) > 1
+
+
+def test_a_timeout_while_the_table_fails_says_so(client, table):
+    async def produce():
+        job = await double.adelay(1)
+        table.silent = Unavailable("throttled")
+        with pytest.raises(ResultTimeout, match=r"is not known to have ended after 0\.4 s: throttled") as told:
+            await job.aresult(0.4)
+        assert told.value.__cause__ is table.silent
+
+    asyncio.run(produce())
+
+
+def test_a_table_that_fails_for_a_minute_ends_every_wait(client, table, monkeypatch):
+    monkeypatch.setattr(polling, "LONGEST_FAILURE", 0.4)
+
+    async def produce():
+        job = await double.adelay(1)
+        table.silent = Unavailable("throttled")
+        began = time.monotonic()
+        told = await asyncio.gather(job.aresult(), job.aresult(PATIENCE), return_exceptions=True)
+        assert told == [table.silent] * 2
+        assert 0.4 <= time.monotonic() - began < 3
+
+    asyncio.run(produce())
+
+
+def test_so_it_is_in_plain_code(client, table, monkeypatch):
+    job, get, failures = double.delay(1), table.get, []
+
+    def failing(key):
+        if failures:
+            raise failures.pop()
+        return get(key)
+
+    monkeypatch.setattr(table, "get", failing)
+    table.end(job.id, result="2")
+    failures += [Unavailable("throttled")] * 2
+    assert job.result(PATIENCE) == 2
+    failures += [Unavailable("throttled")] * 99
+    with pytest.raises(ResultTimeout, match=r"is not known to have ended after 0\.3 s: throttled"):
+        job.result(0.3)
+    failures[:] = [Refused("AccessDenied: no")]
+    with pytest.raises(Refused):
+        job.result(PATIENCE)
+
+
+def test_a_stack_that_was_never_reached_is_told_at_once(client, monkeypatch):
+    def connect(_known):
+        raise Unavailable("nothing answers")
+
+    connector = Connector(connect, SystemClock())
+    monkeypatch.setattr(client, "_connector", connector)
+    with pytest.raises(Unavailable, match="nothing answers"):
+        asyncio.run(client.await_("any"))
+    with pytest.raises(Unavailable, match="nothing answers"):
+        client.wait("any")
+
+
 # Rhythm, threads and requests
 
 
@@ -222,7 +371,11 @@ def test_ten_thousand_waits_are_one_thread_and_few_requests(client, table):
     began_at = time.monotonic()
     assert asyncio.run(produce()) == list(range(10_000))
 
-    assert started == pollers()
+    assert set(pollers()) <= set(started)
+    assert len(pollers()) == 1
+    others = [each.name for each in started if each not in pollers()]
+    assert len(others) <= MOST_THREADS
+    assert all(name.startswith("offload-request") for name in others)
     waited = time.monotonic() - began_at
     assert max(len(keys) for _, keys in table.looks) == poller.MOST_KEYS
     looked_at = sum(len(keys) for _, keys in table.looks)

@@ -7,6 +7,7 @@ import sys
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from types import SimpleNamespace
 from typing import TYPE_CHECKING
 
 import pytest
@@ -15,6 +16,7 @@ from moto import mock_aws
 from offload import Client, DefinitionError, PayloadError, Refused, Unavailable, UnknownTask, task, use
 from offload.aws import manifests, sdk
 from offload.client import client as client_module
+from offload.client import connection as connection_module
 from offload.core.manifest import queue_name
 from offload.core.tasks.manifest_entry import manifest_entry
 from offload.testing import Pipeline
@@ -86,6 +88,7 @@ class Deployments:
         self.pipeline = pipeline
         self.manifest = replace(pipeline.manifest, tasks={})
         self.reads = 0
+        self.patience: list[float] = []
         self.failure: Exception | None = None
         self.reading = threading.Event()
         self.may_answer = threading.Event()
@@ -95,8 +98,9 @@ class Deployments:
         self.pipeline.deploy(*tasks)
         self.manifest = replace(self.manifest, tasks={each.name: manifest_entry(each) for each in tasks})
 
-    def read(self, _stack):
+    def read(self, _stack, *, patience):
         self.reads += 1
+        self.patience.append(patience)
         self.reading.set()
         assert self.may_answer.wait(10)
         if self.failure is not None:
@@ -177,6 +181,22 @@ def test_threads_that_waited_for_a_read_that_failed_do_not_wait_one_after_the_ot
         for each in [first, *others]:
             assert isinstance(each.exception(10), Unavailable)
     assert stack.reads < 10, "one, but for threads that came late"
+
+
+def test_throttles_are_waited_for_at_the_first_look_and_within_the_limit_of_a_job(stack, client, monkeypatch):
+    stack.deploy(early)
+    client.enqueue("early", {})
+    stack.pipeline.clock.advance(60)
+    with pytest.raises(UnknownTask):
+        client.enqueue("wrok", {})
+    assert stack.patience == [60, 2]
+
+    client._connector._connection = None
+    stack.failure = Unavailable("still throttled")
+    monkeypatch.setattr(connection_module, "running_job", lambda: SimpleNamespace(remaining=7.5))
+    with pytest.raises(Unavailable):
+        client.job("any")
+    assert stack.patience[-1] == 7.5
 
 
 # What is deployed later

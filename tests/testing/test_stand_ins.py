@@ -130,6 +130,24 @@ def test_a_producer_that_is_built_from_the_environment_is_one_too():
         use(None)
 
 
+@pytest.mark.parametrize("kind", [Pipeline, Eager])
+def test_handles_of_a_test_that_is_over_ask_its_stack_and_no_other(kind):
+    with kind(add) as stack:
+        one, named = client.enqueue("add", {"a": 1}), shop.enqueue("add", {"a": 2})
+        many = client.enqueue_many("add", [{"a": 3}, {"a": 4}])
+        found = client.handle(one.id)
+        stack.run_until_idle()
+    assert [job.result() for job in (one, named, *many, found)] == [2, 3, 4, 5, 2]
+    assert asyncio.run(one.aresult()) == 2
+
+
+def test_a_wait_for_a_job_of_a_test_that_is_over_says_that_nothing_runs():
+    with Pipeline(add):
+        job = client.enqueue("add", {"a": 1})
+    with pytest.raises(WaitsForEver, match="in a pipeline nothing runs"):
+        job.result()
+
+
 def test_clients_that_nobody_uses_are_let_go():
     from offload.client import stand_ins
 

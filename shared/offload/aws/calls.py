@@ -136,6 +136,10 @@ class NotBegun(Unavailable):
     """A service throttled a request, or was not reached: nothing of the request was carried out."""
 
 
+class Throttled(NotBegun):
+    """Requests come faster than the service takes them."""
+
+
 class Ambiguous(Conflict):
     """The condition did not hold, but an earlier attempt of the same request may have been carried out.
 
@@ -160,14 +164,17 @@ def classify(operation: str, status: int, code: str, answer: dict[str, Any], *, 
         item: Item | None = items.load_map(raw) if raw else None
         return Ambiguous(item) if lost else Conflict(item)
     message = f"{operation}: {code or f'HTTP {status}'}{_detail(answer)}"
+    throttled = code in THROTTLED or status == _TOO_MANY_REQUESTS
     if code == "TransactionCanceledException":
         reasons = {reason.get("Code", "None") for reason in answer.get("CancellationReasons", ())}
         transient = bool(reasons & _TRANSIENT_REASONS) and _CONDITION_FAILED not in reasons
     else:
-        transient = code in THROTTLED or code in TRANSIENT or status == _TOO_MANY_REQUESTS or status >= _SERVER_FAULTS
+        transient = throttled or code in TRANSIENT or status >= _SERVER_FAULTS
     if not transient:
         return Rejected(message, code, answer)
-    return Unavailable(message) if status >= _SERVER_FAULTS else NotBegun(message)
+    if status >= _SERVER_FAULTS:
+        return Unavailable(message)
+    return Throttled(message) if throttled else NotBegun(message)
 
 
 def is_carried_out(write: Write[Any], item: Item) -> bool:

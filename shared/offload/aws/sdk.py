@@ -12,7 +12,7 @@ import threading
 import weakref
 from typing import TYPE_CHECKING, Any
 
-from offload.aws.calls import MOST_BYTES, Call, NotBegun, Rejected, classify
+from offload.aws.calls import MOST_BYTES, Call, NotBegun, Rejected, Throttled, classify
 from offload.core.clock import Clock, SystemClock
 from offload.core.errors import OffloadError, Unavailable
 from offload.core.ids import system_random
@@ -89,7 +89,7 @@ def caller(
     """Return a transport to any service; the first call builds its client.
 
     A request has up to five attempts within ten seconds, with full jitter between them; the last of them may end later,
-    by the 5 s (S3: 15 s) that it waits for each byte.
+    by the 5 s (S3: 15 s) that it waits for each byte. A throttle of SSM is told at once: `manifests` waits for it.
 
     Args:
         service: AWS's name of the service, such as `sqs`.
@@ -125,7 +125,7 @@ class _Transport:
             except Unavailable as error:
                 pause = self._rng.uniform(0, min(_BACKOFF_CAP, _BACKOFF_BASE * 2**attempt))
                 is_late = self._clock.now() - began + pause * 1000 >= PATIENCE * 1000
-                if attempt >= ATTEMPTS or is_late:
+                if attempt >= ATTEMPTS or is_late or (self._service == "ssm" and isinstance(error, Throttled)):
                     raise
                 lost = lost or not isinstance(error, NotBegun)
                 self._clock.sleep(pause)

@@ -9,7 +9,7 @@ from offload.client import stand_ins
 from offload.client.cancelling import cancel
 from offload.client.connection import Connection, Connector, connect_to
 from offload.client.named_tasks import NamedTasks
-from offload.client.poller import Poller
+from offload.client.poller import NotConnected, Poller
 from offload.client.request_threads import RequestThreads
 from offload.client.retry_by_hand import ManualRetry
 from offload.client.sender import Sender
@@ -17,7 +17,7 @@ from offload.core.clock import Clock, SystemClock
 from offload.core.enqueueing.bulk import BulkRequest, in_own_thread
 from offload.core.enqueueing.handle import JobHandle
 from offload.core.enqueueing.options import CheckedOptions, EnqueueOptions
-from offload.core.errors import unknown_job
+from offload.core.errors import Unavailable, unknown_job
 from offload.core.hooks import call_hooks
 from offload.core.ids import check_record_id, system_random
 from offload.core.jobs.job import Job
@@ -77,7 +77,7 @@ class Client:
         self._rng = rng
         self._connector = Connector(connect, clock)
         self._threads = RequestThreads()
-        self._poller = Poller(self._records, clock)
+        self._poller = Poller(self._records, clock, self._threads)
         self._named_tasks = NamedTasks(self._connector)
 
     @classmethod
@@ -235,10 +235,11 @@ class Client:
         """Enqueue many jobs; see `enqueue_many`."""
         from offload.client.bulk import enqueue_many  # most workers enqueue one job at a time, or none
 
-        return enqueue_many(self._sender, bulk, self)
+        return enqueue_many(self._sender, bulk, stand_ins.behind(self))
 
     def _handle(self, request: EnqueueRequest, sent: Sent) -> JobHandle[Any]:
-        return JobHandle(sent.job_id, request.task, self, request.read_result, created=sent.created)
+        asked = stand_ins.behind(self)
+        return JobHandle(sent.job_id, request.task, asked, request.read_result, created=sent.created)
 
     def job(self, job_id: str, task: str | None = None) -> Job:
         """Read a job's record.
@@ -258,7 +259,11 @@ class Client:
         return await self.off_loop(lambda: self.job(job_id, task))
 
     def _records(self, job_ids: list[str]) -> dict[str, JobRecord]:
-        return self.store.get_many(job_ids)
+        try:
+            store = self.store
+        except Unavailable as error:
+            raise NotConnected(error) from error
+        return store.get_many(job_ids)
 
     def _read(self, record: JobRecord | None, job_id: str, task: str | None) -> Job:
         if record is None and task is not None:
@@ -273,7 +278,7 @@ class Client:
         Raises:
             UnknownJob: There is none.
         """
-        return JobHandle(job_id, self.job(job_id).task, self, _accepted=False)
+        return JobHandle(job_id, self.job(job_id).task, stand_ins.behind(self), _accepted=False)
 
     async def ahandle(self, job_id: str) -> JobHandle[Any]:
         """`handle` for `async` code."""
@@ -281,6 +286,8 @@ class Client:
 
     def wait(self, job_id: str, timeout: Duration | None = None, task: str | None = None) -> Job:
         """Wait until a job has ended, looking more and more rarely (0.1 s up to every 2 s).
+
+        A look that is not answered is made again, until the time is over, or for a minute.
 
         Args:
             job_id: Its id.
@@ -290,17 +297,27 @@ class Client:
         Raises:
             ResultTimeout: It has not ended within `timeout` seconds; it goes on.
             UnknownJob: There is no such job.
+            Unavailable: The stack could not be reached at all, or no look was answered for a minute.
+            Refused: A look was refused, for instance for lack of a permission.
         """
         wait = Wait.begin(timeout, self.clock.now())
+        self._connector.connection()  # a stack that was never reached is told at once
         while True:
-            job = self.job(job_id, task)
-            if job.state.ended:
-                return job
-            pause, wait = wait.after_look(job, self.clock.now())
+            try:
+                job = self.job(job_id, task)
+            except Unavailable as error:
+                pause, wait = wait.after_failure(job_id, error, self.clock.now())
+            else:
+                if job.state.ended:
+                    return job
+                pause, wait = wait.after_look(job, self.clock.now())
             self.clock.sleep(pause)
 
     async def await_(self, job_id: str, timeout: Duration | None = None, task: str | None = None) -> Job:  # noqa: ASYNC109 - the job's wait, not a scope's
-        """`wait` for `async` code: many waits share one thread and its requests, of up to a hundred jobs each."""
+        """`wait` for `async` code: many waits share one thread and its requests, of up to a hundred jobs each.
+
+        Its timeout is told on time, whatever the requests do.
+        """
         if not isinstance(self.clock, SystemClock):
             return await self.off_loop(lambda: self.wait(job_id, timeout, task))  # it is the wait that moves the clock
         check_record_id(job_id)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from offload.client.forks import watch_forks
 from offload.core.errors import OffloadError
+from offload.core.tasks.context import running_job
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -18,6 +19,10 @@ if TYPE_CHECKING:
 
 LOOK_AGAIN_MS = 5_000
 """Milliseconds from one look at the manifest to the next, whatever names are asked for."""
+
+
+_PATIENCE_AGAIN = 2.0
+"""Seconds for which a second look waits for throttles: what is known goes on without it."""
 
 
 class Connection(NamedTuple):
@@ -38,7 +43,11 @@ def connect_to(stack: str, known: Connection | None) -> Connection:
     from offload.aws.table import JobTable
     from offload.aws.timers import SchedulerTimers
 
-    manifest = manifests.read(stack)
+    patience = manifests.PATIENCE if known is None else _PATIENCE_AGAIN
+    job = running_job()
+    if job is not None:
+        patience = min(patience, job.remaining)
+    manifest = manifests.read(stack, patience=patience)
     if known is not None and replace(known.manifest, tasks=manifest.tasks) == manifest:
         return known._replace(manifest=manifest)
     return Connection(

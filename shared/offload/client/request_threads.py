@@ -9,7 +9,7 @@ from offload.client.forks import watch_forks
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from concurrent.futures import ThreadPoolExecutor
+    from concurrent.futures import Future, ThreadPoolExecutor
 
 T = TypeVar("T")
 
@@ -40,6 +40,14 @@ class RequestThreads:
 
         context = contextvars.copy_context()
         return await asyncio.get_running_loop().run_in_executor(self._started(), lambda: context.run(call))
+
+    def submit(self, call: Callable[[], T]) -> Future[T]:
+        """Run a call for code that is in no event loop, and does not wait for it.
+
+        Raises:
+            RuntimeError: The interpreter is on its way out.
+        """
+        return self._started().submit(call)
 
     def _started(self) -> ThreadPoolExecutor:
         from concurrent.futures import ThreadPoolExecutor

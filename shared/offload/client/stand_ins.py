@@ -2,7 +2,8 @@
 
 A program makes its client once, often at module level, and so before any test. While a test has a stack of its own,
 each such client does what the client of that stack does, and so does one that is made meanwhile. Nothing of the test
-can reach a deployed stack by mistake. Afterwards every client is what it was.
+can reach a deployed stack by mistake. Afterwards every client is what it was, and handles from the test still ask the
+test's stack.
 """
 
 from __future__ import annotations
@@ -28,6 +29,11 @@ def note(client: Client) -> None:
     _clients.add(client)
     if _in_force:
         _become(client, _in_force[-1])
+
+
+def behind(client: Client) -> Client:
+    """Return the client that answers for a client now, as it does for a handle that outlives the test."""
+    return _in_force[-1] if client in _own else client
 
 
 @contextmanager

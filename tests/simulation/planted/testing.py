@@ -11,7 +11,7 @@ from offload.testing.green_threads import GreenThreads
 from offload.testing.simulated_worker import _VirtualLimit
 from tests.simulation.edits import Code, drop, put
 from tests.simulation.planting import Mutant
-from tests.simulation.selecting import branch, call
+from tests.simulation.selecting import branch, call, naming
 
 _TESTING, _TASKS = "tests/testing", "tests/core/tasks"
 
@@ -35,6 +35,12 @@ MUTANTS = (
         tests=_TESTING,
     ),
     Mutant("stand-in: not for clients that are made meanwhile", stand_ins.note, drop(branch()), tests=_TESTING),
+    Mutant(
+        "stand-in: a handle asks the deployed stack when its test is over",
+        stand_ins.behind,
+        put(naming(stand_ins._own), Code("()")),
+        tests=_TESTING,
+    ),
     Mutant("clock: an eta is late by what the test takes", GreenThreads.catch_up, drop(branch()), tests=_TESTING),
     Mutant(
         "event loop: time jumps while a thread works",
