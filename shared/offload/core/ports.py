@@ -185,7 +185,10 @@ class Timers(Protocol):
     """One-time schedules for what a queue cannot hold back long enough."""
 
     def send_at(self, name: str, queue: str, body: str, at: int) -> None:
-        """Have `body` sent to `queue` at epoch milliseconds `at`, precise to 60 s. An existing name is kept."""
+        """Have `body` sent to `queue` at epoch milliseconds `at`, precise to 60 s. An existing name is kept.
+
+        Names have 1 to 64 letters, digits and `_ . -`; see `core/messages/waiting.py: timer_name`.
+        """
 
     def get(self, name: str) -> TimedMessage | None:
         """Read a schedule; None when there is none, or when it has fired."""
