@@ -9,6 +9,7 @@ from offload.core.ports import LARGEST_BLOB
 
 LONGEST_NAME = "A-z_0." + "long-" * 11 + "end"
 
+
 def test_bytes_come_back_by_their_reference(world):
     data = bytes(range(256)) * 5000
     ref = world.blobs.put("results/a.json", data)

@@ -102,7 +102,7 @@ def timer_name(task: str, job_id: str, until: int) -> str:
     A second timer of one name is not set, and its message is lost. So two timers have one name only when their messages
     are of one job and wait until one moment: either message is as good as the other.
 
-    Scheduler accepts 64 letters, digits and `_ . -`. The task comes first and no task's name holds a dot, so that a role
+    Scheduler accepts 64 letters, digits and `_ . -`. The task comes first, and no task's name holds a dot: so a role
     can be limited to the timers of a task. The rest is a digest of 112 bits, in letters that differ in any case.
     """
     digest = hashlib.sha256("/".join((task, job_id, str(until))).encode()).digest()[:_DIGEST_BYTES]
