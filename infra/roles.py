@@ -27,7 +27,7 @@ class SharedResources:
     Attributes:
         table: ARN of the job table.
         bucket: ARN of the bucket for payloads and results.
-        timers: Pattern for the ARNs of one-time schedules.
+        timers: What the ARNs of one-time schedules begin with.
         stack: Name of the stack.
         partition: AWS partition.
         region: AWS region.
@@ -131,7 +131,7 @@ def _for_worker(own: TaskResources, shared: SharedResources) -> list[iam.PolicyS
         # A follow-up is given the whole result, also one that was stored before `result_ttl` changed.
         *([_allow(["s3:GetObject"], results)] if own.settings.on_success else []),
         # A message that waits for more than 15 minutes is sent by a timer.
-        _allow(["scheduler:CreateSchedule"], [shared.timers]),
+        _allow(["scheduler:CreateSchedule"], _timers(own, shared)),
         _allow(["iam:PassRole"], own.timer_roles, {"StringEquals": {"iam:PassedToService": "scheduler.amazonaws.com"}}),
     ]
 
@@ -155,6 +155,13 @@ def _for_producer(own: TaskResources, shared: SharedResources) -> list[iam.Polic
             _allow(["dynamodb:BatchGetItem", "dynamodb:PartiQLInsert", "dynamodb:PartiQLUpdate"], [shared.table]),
         ]
     return statements
+
+
+def _timers(own: TaskResources, shared: SharedResources) -> list[str]:
+    """Return patterns for the timers of the tasks that the function sends to; see `timer_name`."""
+    if "*" in own.enqueues:
+        return [f"{shared.timers}*"]
+    return [f"{shared.timers}{task}.*" for task in sorted({own.task, *own.enqueues})]
 
 
 def _allow(

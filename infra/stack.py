@@ -93,7 +93,7 @@ class OffloadStack(cdk.Stack):
             shared=SharedResources(
                 table=self.jobs.table.table_arn,
                 bucket=self.jobs.bucket.bucket_arn,
-                timers=self.format_arn(service="scheduler", resource="schedule", resource_name=f"{timers.group}/*"),
+                timers=self.format_arn(service="scheduler", resource="schedule", resource_name=f"{timers.group}/"),
                 stack=stage.stack,
                 partition=self.partition,
                 region=self.region,

@@ -4,14 +4,10 @@ import json
 from dataclasses import replace
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from offload.aws.calls import Rejected
-from offload.aws.timers import SchedulerTimers, schedule_name
+from offload.aws.timers import SchedulerTimers
 from offload.core.manifest import Manifest
-
-JOB_IDS = st.from_regex(r"[A-Za-z0-9_.:\-]{1,128}", fullmatch=True)
 
 
 def manifest(region="eu-north-1"):
@@ -70,24 +66,6 @@ def test_a_name_that_exists_is_fine_and_any_other_trouble_is_told(code, raised):
             timers.send_at("a", "q", "{}", 0)
     else:
         timers.send_at("a", "q", "{}", 0)
-
-
-@given(JOB_IDS)
-def test_every_job_id_has_a_name_that_scheduler_takes_always_the_same(job_id):
-    name = schedule_name(job_id)
-    assert 1 <= len(name) <= 64
-    assert set(name) <= set("0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ_.-")
-    assert schedule_name(job_id) == name
-
-
-@given(st.sets(JOB_IDS, min_size=2, max_size=20))
-def test_different_jobs_have_different_names(job_ids):
-    assert len({schedule_name(job_id) for job_id in job_ids}) == len(job_ids)
-
-
-def test_names_that_only_differ_in_what_is_replaced_or_cut_stay_apart():
-    assert schedule_name("a:b") != schedule_name("a-b") == "a-b"
-    assert schedule_name("x" * 65 + "a") != schedule_name("x" * 65 + "b")
 
 
 @pytest.mark.parametrize(

@@ -75,8 +75,9 @@ def test_a_timer_of_another_queue_is_left_alone(pipeline, work, queue):
     job = work.delay("a")
     pipeline.drain()
     until = pipeline.record(job.id)["timer_until"]
-    pipeline.timers.delete(timer_name(job.id, until))
-    pipeline.timers.send_at(timer_name(job.id, until), queue, '{"payload": {}, "copied_at": [1]}', until)
+    name = timer_name("work", job.id, until)
+    pipeline.timers.delete(name)
+    pipeline.timers.send_at(name, queue, '{"payload": {}, "copied_at": [1]}', until)
     pipeline.queues.calls.clear()
 
     job.retry()

@@ -19,6 +19,15 @@ def test_a_conditional_create_returns_the_item_and_the_second_one_conflicts_with
     assert world.store.get("a") == made
 
 
+def test_a_brief_request_does_what_any_other_does(world):
+    made = world.store.apply(Write("a", ABSENT, set={"x": 1}), brief=True)
+    assert made == world.store.get("a", brief=True) == {"id": "a", "x": 1}
+    assert world.store.get("b", brief=True) is None
+    with pytest.raises(Conflict) as caught:
+        world.store.apply(Write("a", ABSENT), brief=True)
+    assert caught.value.item == made
+
+
 def test_a_conflict_with_nothing_holds_none(world):
     with pytest.raises(Conflict) as caught:
         world.store.apply(Write("a", ((Test("state", "=", "RUNNING"),),), set={"state": "SUCCEEDED"}))

@@ -11,6 +11,7 @@ import pytest
 from offload import JobFailed, State
 from offload.aws import sdk
 from offload.core.manifest import dead_letter_name, queue_name
+from offload.core.messages.waiting import timer_name
 from offload.core.ports import OutgoingMessage
 
 PATIENCE = 60
@@ -216,7 +217,8 @@ def test_a_delay_beyond_fifteen_minutes_becomes_a_one_time_schedule(stack):
     job = stack.client.enqueue("stamp", {}, delay="2h")
     assert job.status() is State.SCHEDULED
     schedules = sdk.client("scheduler").list_schedules(GroupName=stack.client.manifest.timers["group"])["Schedules"]
-    assert [entry["Name"] for entry in schedules].count(job.id) == 1
+    name = timer_name("stamp", job.id, job.record().next_at)
+    assert [entry["Name"] for entry in schedules].count(name) == 1
 
 
 def test_a_dead_letter_is_brought_back_with_fresh_attempts_and_its_history(stack):

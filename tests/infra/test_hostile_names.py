@@ -4,6 +4,7 @@ import re
 
 import pytest
 
+from offload.core.messages.waiting import timer_name
 from offload.core.retention import PAYLOAD_DAYS, RESULT_DAYS
 from tests.infra.iam import allows, matches
 
@@ -45,7 +46,8 @@ def test_a_wildcard_stands_at_the_end_after_a_separator(template):
                 resources = statement["Resource"]
                 for resource in resources if isinstance(resources, list) else [resources]:
                     arn = template.flat(resource)
-                    assert re.fullmatch(r"[^*?]+(?<=[/:])\*|[^*?]+", arn), arn
+                    timers = r"arn:[^*?]+:schedule/offload/[a-z0-9_]+\.\*"  # no task's name holds a dot
+                    assert re.fullmatch(rf"[^*?]+(?<=[/:])\*|[^*?]+|{timers}", arn), arn
 
 
 def test_no_role_reads_or_writes_what_belongs_to_a_strangers_job(template, tasks, bucket):
@@ -110,9 +112,18 @@ def test_logs_schedules_and_parameters_of_others_are_out_of_reach(template, task
         for group in (f"{own}2", "/aws/lambda/offload-other", f"/other{own}"):
             assert not allows(statements, "logs:PutLogEvents", f"{logs}{group}:log-stream:{own}:log-stream:x")
         for group in ("offload-2", "offloads", "default"):
-            assert not allows(statements, "scheduler:CreateSchedule", f"{groups}{group}/offload/job-1")
+            assert not allows(statements, "scheduler:CreateSchedule", f"{groups}{group}/{timer_name(task, 'job', 1)}")
         for name in ("offload/manifest", "offload-2/webhooks/example.org", "offload/manifest/webhooks/x"):
             assert not allows(statements, "ssm:GetParameter", parameters + name)
+
+
+def test_a_role_sets_timers_in_the_names_of_its_targets_alone(template, tasks):
+    for task in tasks:
+        targets = {*tasks}.difference(strangers(task, tasks))
+        for other in (*tasks, f"{task}2", f"{task}_"):
+            name = f"arn:<AWS::Partition>:scheduler:{REGION}:schedule/offload/{timer_name(other, 'job', 1)}"
+            allowed = allows(template.statements(task), "scheduler:CreateSchedule", name)
+            assert allowed is (other in targets or task in ALL), (task, other)
 
 
 def test_a_role_passes_the_timer_roles_of_its_targets_to_the_scheduler_alone(template, tasks):

@@ -46,3 +46,10 @@ def test_a_body_scheduler_does_not_take_is_refused(parts):
     _, _, timers = parts
     with pytest.raises(Refused):
         timers.send_at("job", "q", "x" * (LARGEST_TIMED + 1), 0)
+
+
+@pytest.mark.parametrize("name", ["", "job:1", "job@1", "x" * 65])
+def test_a_name_that_scheduler_refuses_is_refused(parts, name):
+    _, _, timers = parts
+    with pytest.raises(Refused, match="no name of a schedule"):
+        timers.send_at(name, "q", "{}", 0)

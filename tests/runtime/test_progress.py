@@ -107,6 +107,63 @@ def test_progress_that_the_table_refuses_is_no_reason_to_fail(deploy):
     assert job.result(0) == "a"
 
 
+@pytest.mark.parametrize("how", ["progress", "cancelled"])
+def test_a_table_that_fails_is_left_alone_for_half_a_minute(deploy, how):
+    """Each try would keep the job waiting, and only onlookers need it."""
+    work = ScriptedTask(soft_timeout="50s", timeout="60s")
+    pipeline = deploy(work)
+    asked = []
+
+    def work_for_forty_seconds():
+        for second in range(40):
+            before = len(pipeline.store.calls)
+            if how == "progress":
+                current_job().progress(second)
+            assert not current_job().cancelled
+            if len(pipeline.store.calls) > before:
+                asked.append(second)
+            pipeline.clock.advance(1)
+
+    work.on_run(1, work_for_forty_seconds)
+    job = work.delay("a")
+    first = {"progress": lambda write: "state" not in write.set, "cancelled": lambda _: True}[how]
+    pipeline.store.fail({"progress": "apply", "cancelled": "get"}[how], Unavailable("no answer"), where=first)
+    pipeline.poll()
+
+    assert job.result(0) == "a"
+    begun = 0 if how == "progress" else 1
+    assert asked == [begun, *range(begun + 30, 40)]
+
+
+def test_what_only_onlookers_need_is_asked_in_brief(deploy, monkeypatch):
+    work = ScriptedTask()
+    pipeline = deploy(work)
+    brief = []
+
+    def noted(method):
+        carry_out = getattr(pipeline.store.port, method)
+
+        def request(what, **options):
+            brief.append((method, options.get("brief", False)))
+            return carry_out(what, **options)
+
+        monkeypatch.setattr(pipeline.store.port, method, request)
+
+    def tell_and_look():
+        noted("apply")
+        noted("get")
+        current_job().progress(1)
+        pipeline.clock.advance(1)
+        assert not current_job().cancelled
+
+    work.on_run(1, tell_and_look)
+    work.delay("a")
+    pipeline.poll()
+
+    assert brief[:2] == [("apply", True), ("get", True)]
+    assert ("apply", False) in brief[2:]  # the end of the run is worth waiting for
+
+
 def test_current_job_knows_its_place(deploy):
     seen = {}
 

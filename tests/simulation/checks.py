@@ -225,7 +225,9 @@ class Checks:
             self._broken("I10 keys", before["job"], f"key {key!r} of {task} was given to {job_id} meanwhile")
 
     def _was_sent(self, job_id: str) -> bool:
-        return job_id in self._sent or job_id in self._pipeline.timers.port.waiting()
+        timers = self._pipeline.timers.port
+        timed = (timers.get(name) for name in timers.waiting())
+        return job_id in self._sent or any(job_id_of(each.body) == job_id for each in timed if each is not None)
 
     def _hop(self, job_id: str, data: dict[str, Any]) -> None:
         hops, parent = data.get("hops", 0), data.get("parent")

@@ -40,6 +40,11 @@ Call = Callable[[str, dict[str, Any]], dict[str, Any]]
 MOST_BYTES = "MostBytes"
 """Parameter of `GetObject` that a transport reads by itself: bytes of the largest object that it returns."""
 
+BRIEF = "Brief"
+"""Parameter of a request that is given up after `BRIEF_SECONDS`, all its attempts included; not sent to the service."""
+
+BRIEF_SECONDS = 1.5
+
 THROTTLED = frozenset(
     {
         "BandwidthLimitExceeded",

@@ -12,7 +12,7 @@ import threading
 import weakref
 from typing import TYPE_CHECKING, Any
 
-from offload.aws.calls import MOST_BYTES, Call, NotBegun, Rejected, Throttled, classify
+from offload.aws.calls import BRIEF, BRIEF_SECONDS, MOST_BYTES, Call, NotBegun, Rejected, Throttled, classify
 from offload.core.clock import Clock, SystemClock
 from offload.core.errors import OffloadError, Unavailable
 from offload.core.ids import system_random
@@ -115,8 +115,8 @@ class _Transport:
 
     def __call__(self, operation: str, params: dict[str, Any]) -> dict[str, Any]:
         most_bytes = params.get(MOST_BYTES)
-        if most_bytes is not None:
-            params = {name: value for name, value in params.items() if name != MOST_BYTES}
+        patience = BRIEF_SECONDS if params.get(BRIEF) else PATIENCE
+        params = {name: value for name, value in params.items() if name not in (MOST_BYTES, BRIEF)}
         client = self._client(polls=bool(params.get("WaitTimeSeconds")))
         began, lost = self._clock.now(), False
         for attempt in itertools.count(1):
@@ -124,7 +124,7 @@ class _Transport:
                 answer = self._request(client, operation, params, most_bytes, lost=lost)
             except Unavailable as error:
                 pause = self._rng.uniform(0, min(_BACKOFF_CAP, _BACKOFF_BASE * 2**attempt))
-                is_late = self._clock.now() - began + pause * 1000 >= PATIENCE * 1000
+                is_late = self._clock.now() - began + pause * 1000 >= patience * 1000
                 if attempt >= ATTEMPTS or is_late or (self._service == "ssm" and isinstance(error, Throttled)):
                     raise
                 lost = lost or not isinstance(error, NotBegun)

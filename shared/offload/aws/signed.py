@@ -19,7 +19,7 @@ import os
 import time
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from offload.aws.calls import Call, NotBegun, Rejected, classify, short_code
+from offload.aws.calls import BRIEF, BRIEF_SECONDS, Call, NotBegun, Rejected, classify, short_code
 from offload.aws.connections import NotSent, Pool, describe
 from offload.aws.credentials import STALE, FunctionCredentials
 from offload.aws.protocols import service as protocol_of
@@ -96,8 +96,13 @@ class _Transport:
         self._pool("")  # a wrong endpoint is told at once
 
     def __call__(self, operation: str, params: dict[str, Any]) -> dict[str, Any]:
+        brief = bool(params.get(BRIEF))
+        if brief:
+            params = {name: value for name, value in params.items() if name != BRIEF}
         encoded = self._protocol.encode(operation, params, own_endpoint=self._endpoint is not None)
         time_left = self._deadline.begin(self._service, _SPARE.get(self._service, _LONGEST_SPARE))
+        if brief:
+            time_left = time_left.within(BRIEF_SECONDS)
         request = _Request(operation, encoded, self._pool(encoded.subdomain), time_left)
         try:
             return self._repeat(request)

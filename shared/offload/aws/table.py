@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 from offload.aws import items
 from offload.aws.batches import Batches
-from offload.aws.calls import Ambiguous, Call, is_carried_out
+from offload.aws.calls import BRIEF, Ambiguous, Call, is_carried_out
 from offload.core.clock import Clock, SystemClock
 from offload.core.ids import system_random
 from offload.core.manifest import INDEX
@@ -48,10 +48,12 @@ class JobTable:
         self._clock = clock or SystemClock()
         self._batches = Batches(call, table, self._clock, rng or system_random())
 
-    def apply(self, write: Write[Record]) -> Record:
-        """Carry out a conditional write and return the item after it."""
+    def apply(self, write: Write[Record], *, brief: bool = False) -> Record:
+        """Carry out a conditional write and return the item after it; see `JobStore.apply`."""
         key = {"id": {"S": write.id}}
         request = {"TableName": self._table, "Key": key, "ReturnValues": "ALL_NEW", **compile_update(write)}
+        if brief:
+            request[BRIEF] = True
         try:
             answer = self._call("UpdateItem", request)
         except Ambiguous as conflict:
@@ -69,9 +71,11 @@ class JobTable:
         """
         return self._batches.write(writes, self.apply)
 
-    def get(self, key: str) -> JobRecord | None:
-        """Read one item, consistently."""
-        request = {"TableName": self._table, "Key": {"id": {"S": key}}, "ConsistentRead": True}
+    def get(self, key: str, *, brief: bool = False) -> JobRecord | None:
+        """Read one item, consistently; see `JobStore.get`."""
+        request: dict[str, Any] = {"TableName": self._table, "Key": {"id": {"S": key}}, "ConsistentRead": True}
+        if brief:
+            request[BRIEF] = True
         found = self._call("GetItem", request).get("Item")
         return cast("JobRecord | None", next(self._unexpired([found]), None)) if found else None
 

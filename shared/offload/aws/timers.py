@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
-import re
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
@@ -16,9 +14,6 @@ from offload.core.ports import LONGEST_DELIVERY, MOST_DELIVERIES, TimedMessage
 if TYPE_CHECKING:
     from offload.aws.calls import Call
     from offload.core.manifest import Manifest
-
-_NAME = re.compile(r"[0-9A-Za-z_.-]{1,64}")
-_NOT_ACCEPTED = re.compile(r"[^0-9A-Za-z_.-]")
 
 
 class SchedulerTimers:
@@ -96,7 +91,7 @@ class SchedulerTimers:
         return role
 
     def _address(self, name: str) -> dict[str, str]:
-        return {"Name": schedule_name(name), "GroupName": self._group}
+        return {"Name": name, "GroupName": self._group}
 
 
 def _as_it_is(body: str) -> str:
@@ -106,15 +101,3 @@ def _as_it_is(body: str) -> str:
     (EventBridge Scheduler User Guide, "Adding context attributes").
     """
     return body.replace("<aws.scheduler.", "\\u003caws.scheduler.")
-
-
-def schedule_name(name: str) -> str:
-    """Return the name of a schedule in EventBridge Scheduler.
-
-    Scheduler accepts 1 to 64 letters, digits and `_ . -`. A job id may be longer or hold a colon; then the name
-    consists of the accepted characters of `name` and a hash of `name`.
-    """
-    if _NAME.fullmatch(name):
-        return name
-    digest = hashlib.sha256(name.encode()).hexdigest()[:24]
-    return f"{_NOT_ACCEPTED.sub('-', name)[:39]}-{digest}"

@@ -113,7 +113,7 @@ class ManualRetry:
         in_queue = replace(job, next_at=now + LONGEST_QUEUE_DELAY * 1000)
         if timer_until is None:
             return in_queue
-        name = timer_name(record["id"], timer_until)
+        name = timer_name(job.task, job.id, timer_until)
         timed = self.timers.get(name)
         own = [queue_name(self.manifest.stack, job.task, lane) for lane in self.manifest.lanes(job.task)]
         # A record may be written by others: only the task's own messages are sent because of it.

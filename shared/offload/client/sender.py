@@ -20,6 +20,7 @@ from offload.core.jobs.accepting import accept, check_owner, was_accepted_before
 from offload.core.jobs.idempotency_keys import KEY_WINDOW, KeyUse, confirm_key, reserve_key
 from offload.core.manifest import DEFAULT_LANE, queue_name
 from offload.core.messages.message import Message
+from offload.core.messages.waiting import timer_name
 from offload.core.ports import LONGEST_QUEUE_DELAY, OutgoingMessage
 from offload.core.retention import payload_key
 from offload.core.tasks.context import origin
@@ -159,7 +160,8 @@ class Sender:
         if parcel.size > INLINE_MESSAGE:
             parcel = self._with_stored_payload(parcel)
         if parcel.due is not None and parcel.delay > LONGEST_QUEUE_DELAY:
-            self.timers.send_at(parcel.job_id, parcel.queue, parcel.body, parcel.due)
+            name = timer_name(parcel.request.task, parcel.job_id, parcel.due)
+            self.timers.send_at(name, parcel.queue, parcel.body, parcel.due)
         else:
             self.queues.send(parcel.queue, parcel.outgoing)
 

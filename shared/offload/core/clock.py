@@ -84,6 +84,18 @@ class RequestTime(NamedTuple):
         """Return the seconds left; infinity outside an invocation."""
         return self.remaining() - self.stop
 
+    def within(self, seconds: float) -> RequestTime:
+        """Return the time of a request that has so many seconds at most.
+
+        A service that does not answer in them has not used up the time that others have.
+        """
+        end = time.monotonic() + seconds
+        return RequestTime(lambda: min(self.left(), end - time.monotonic()), 0.0, _nothing)
+
+
+def _nothing() -> None:
+    pass
+
 
 def _for_ever() -> float:
     return math.inf

@@ -51,8 +51,12 @@ is some hundred megabytes."""
 class JobStore(Protocol):
     """The job table."""
 
-    def apply(self, write: Write[Record]) -> Record:
+    def apply(self, write: Write[Record], *, brief: bool = False) -> Record:
         """Carry out a conditional write and return the item after it.
+
+        Args:
+            write: The write.
+            brief: Give up after a second or two: somebody waits for the answer who can do without it.
 
         Raises:
             Conflict: The condition did not hold; holds the item as it is.
@@ -68,8 +72,8 @@ class JobStore(Protocol):
             with the item as it is; what the service did not get to is `Unavailable`; what it refuses is `Refused`.
         """
 
-    def get(self, key: str) -> JobRecord | None:
-        """Read one job's record, consistently."""
+    def get(self, key: str, *, brief: bool = False) -> JobRecord | None:
+        """Read one job's record, consistently; `brief` as in `apply`."""
 
     def get_many(self, keys: Iterable[str]) -> dict[str, JobRecord]:
         """Read records, consistently, in as few requests as the store can; a key without a record is left out.
@@ -185,7 +189,10 @@ class Timers(Protocol):
     """One-time schedules for what a queue cannot hold back long enough."""
 
     def send_at(self, name: str, queue: str, body: str, at: int) -> None:
-        """Have `body` sent to `queue` at epoch milliseconds `at`, precise to 60 s. An existing name is kept."""
+        """Have `body` sent to `queue` at epoch milliseconds `at`, precise to 60 s. An existing name is kept.
+
+        Names have 1 to 64 letters, digits and `_ . -`; see `core/messages/waiting.py: timer_name`.
+        """
 
     def get(self, name: str) -> TimedMessage | None:
         """Read a schedule; None when there is none, or when it has fired."""

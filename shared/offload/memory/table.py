@@ -50,7 +50,7 @@ class MemoryTable:
         self.on_expired: Callable[[str], None] = _ignore_key
         self.deletion_delay: Callable[[], float] | None = None
 
-    def apply(self, write: Write[Record]) -> Record:
+    def apply(self, write: Write[Record], *, brief: bool = False) -> Record:  # noqa: ARG002 - memory is always quick
         """Carry out a conditional write and return the item after it."""
         _check_write(write)
         item = self.item(write.id)
@@ -74,7 +74,7 @@ class MemoryTable:
                 outcomes.append(error)
         return outcomes
 
-    def get(self, key: str) -> JobRecord | None:
+    def get(self, key: str, *, brief: bool = False) -> JobRecord | None:  # noqa: ARG002
         """Read one item, consistently."""
         item = self.item(key)
         return item if item is not None and self._is_unexpired(item) else None  # type: ignore[return-value]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING
@@ -12,6 +13,9 @@ from offload.core.ports import LARGEST_TIMED, OutgoingMessage, TimedMessage
 if TYPE_CHECKING:
     from offload.core.ports import Queues
     from offload.memory.clock import VirtualClock
+
+
+_NAME = re.compile(r"[0-9A-Za-z_.-]{1,64}")
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -35,8 +39,10 @@ class MemoryTimers:
         A second schedule of the same name changes nothing: the first one is kept.
 
         Raises:
-            Refused: The body is larger than 256 KB.
+            Refused: The body is larger than 256 KB, or no schedule can have that name.
         """
+        if not _NAME.fullmatch(name):
+            raise Refused(f"{name!r} is no name of a schedule: 1 to 64 of letters, digits and _ . -")
         if len(body.encode()) > LARGEST_TIMED:
             raise Refused(f"a body of {len(body.encode())} bytes is over the limit of {LARGEST_TIMED}")
         if name in self._waiting:

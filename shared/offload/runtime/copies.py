@@ -55,7 +55,7 @@ class Copies:
             body = small_copy_body(received, at, self._put(received, raw, until), timed=True)
         else:
             body = self._body(received, at, LARGEST_TIMED, until=until)
-        self.timers.send_at(timer_name(job_id_for(received), until), received.queue, body, at)
+        self.timers.send_at(timer_name(self.task, job_id_for(received), until), received.queue, body, at)
 
     def _body(self, received: ReceivedMessage, copied_at: int, most: int, *, until: int | None = None) -> str:
         """Return a copy of at most so many bytes: the payload of a larger one goes to the bucket."""

@@ -18,6 +18,9 @@ if TYPE_CHECKING:
 _LEAST_INTERVAL_MS = 1_000
 """Least time between two progress writes, and between two looks at whether a cancel was asked for."""
 
+_PAUSE_MS = 30_000
+"""Time after a failed write or look in which neither is tried again. Each attempt keeps the job waiting for a second or
+two when the job table hangs, and what only onlookers need must not use up the time of the job."""
 
 _LONGEST_STAGE = 200
 _LEAST, _MOST, _MOST_DIGITS = 1e-130, 9.9e125, 38
@@ -76,6 +79,7 @@ class RunningJob:
         self._progress: dict[str, Any] | None = None
         self._written_at = 0
         self._read_at = clock.now()
+        self._pause_until = 0
         self._cancelled = "cancel_requested_at" in record
 
     def progress(self, current: float, total: float | None = None, *, stage: str | None = None) -> None:
@@ -89,25 +93,33 @@ class RunningJob:
         }
         self._progress = {name: value for name, value in progress.items() if value is not None}
         # The write that ends the run carries what was said last.
-        if now - self._written_at >= _LEAST_INTERVAL_MS and self._asking.acquire(blocking=False):
+        if self._may_ask(self._written_at, now) and self._asking.acquire(blocking=False):
             try:
                 self._write_progress(self._progress, now)
             finally:
                 self._asking.release()
 
     def _write_progress(self, progress: dict[str, Any], now: int) -> None:
-        if now - self._written_at < _LEAST_INTERVAL_MS:
+        if not self._may_ask(self._written_at, now):
             return  # another thread was faster
         self._written_at = now
         held = (Test("state", "=", "RUNNING"), Test("lease", "=", self._delivery.lease))
         try:
             write: Write[JobRecord] = Write(self.id, when=(held,), set={"progress": progress, "updated_at": now})
-            record = self._store.apply(write)
+            record = self._store.apply(write, brief=True)
         except Conflict as conflict:
             raise LeaseLost(f"job {self.id}: another worker holds it now; this run records nothing more") from conflict
         except (Unavailable, Refused):
-            return  # progress is for onlookers: not a reason to fail the job
+            self._pause()  # progress is for onlookers: not a reason to fail the job
+            return
         self._read_cancel(record, now)
+
+    def _may_ask(self, asked_at: int, now: int) -> bool:
+        """Tell whether the job table may be asked for onlookers, when it was asked so at another time before."""
+        return now - asked_at >= _LEAST_INTERVAL_MS and now >= self._pause_until
+
+    def _pause(self) -> None:
+        self._pause_until = self._clock.now() + _PAUSE_MS
 
     def _read_cancel(self, record: JobRecord | None, now: int) -> None:
         self._read_at = now
@@ -117,12 +129,12 @@ class RunningJob:
     def cancelled(self) -> bool:
         """True once a cancel was asked for."""
         now = self._clock.now()
-        if not self._cancelled and now - self._read_at >= _LEAST_INTERVAL_MS and self._asking.acquire(blocking=False):
+        if not self._cancelled and self._may_ask(self._read_at, now) and self._asking.acquire(blocking=False):
             try:
                 self._read_at = now
-                self._read_cancel(self._store.get(self.id), now)
+                self._read_cancel(self._store.get(self.id, brief=True), now)
             except (Unavailable, Refused):
-                pass  # asked again in a second
+                self._pause()
             finally:
                 self._asking.release()
         return self._cancelled

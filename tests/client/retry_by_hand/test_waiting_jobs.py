@@ -120,7 +120,7 @@ def test_the_timer_is_forgotten_when_the_wait_is_over(pipeline, work, waiting, e
 
 
 def test_a_timer_that_has_fired_finds_its_job_due(pipeline, work, waiting):
-    pipeline.timers.port.delete(timer_name(waiting.id, waiting.record().next_at))
+    pipeline.timers.port.delete(timer_name(waiting.task, waiting.id, waiting.record().next_at))
     pipeline.send(json.dumps({"id": waiting.id, "payload": {"name": "a"}}))
 
     assert waiting.retry().next_at == pipeline.clock.now() + 900_000  # nobody can tell that it is there already

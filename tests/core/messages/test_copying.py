@@ -74,6 +74,11 @@ def test_a_copy_says_whether_a_timer_sends_it_and_not_whether_one_has_sent_its_m
     assert "timed" not in plain
 
 
+def test_a_message_that_is_no_copy_is_sent_again_as_it_is():
+    body = '{"id": "job", "payload": {"a": 1}}'
+    assert resent_body(body, 4_000) == body
+
+
 def test_the_longest_line_of_copies_is_known_and_its_bodies_stay_small():
     body = {"payload": {}, "id": "job"}
     for number in range(1_000):

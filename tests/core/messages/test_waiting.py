@@ -1,6 +1,11 @@
 from __future__ import annotations
 
+import itertools
+import re
+
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from offload.core.ids import JOB_ID
 from offload.core.messages.waiting import (
@@ -14,6 +19,7 @@ from offload.core.messages.waiting import (
     way_to_wait,
     without_copy,
 )
+from offload.core.tasks.setting import TASK_NAME
 
 NOW = 1_767_225_600_000
 HOUR, DAY = 3_600, 86_400
@@ -70,6 +76,32 @@ def test_which_waits_take_a_timer(seconds, timer):
     assert takes_timer(NOW + seconds * 1000, NOW) is timer
 
 
-def test_no_job_has_the_id_that_a_timer_of_a_wait_is_named_by():
-    assert timer_name("job", NOW) == timer_name("job", NOW) != timer_name("job", NOW + 1)
-    assert not JOB_ID.fullmatch(timer_name("job", NOW))
+TASKS, JOB_IDS = st.from_regex(TASK_NAME, fullmatch=True), st.from_regex(JOB_ID, fullmatch=True)
+WAITS = st.tuples(TASKS, JOB_IDS, st.integers(min_value=0, max_value=2**42))
+
+
+@given(WAITS)
+def test_every_wait_has_a_name_that_scheduler_takes_always_the_same(wait):
+    name = timer_name(*wait)
+    assert re.fullmatch(r"[0-9a-zA-Z_.-]{1,64}", name)
+    assert timer_name(*wait) == name
+
+
+@given(WAITS, WAITS)
+def test_waits_that_differ_in_anything_have_names_that_differ_in_any_case(one, other):
+    for task, job_id, until in itertools.product(*zip(one, other, strict=True)):
+        same = timer_name(task, job_id, until).lower() == timer_name(*one).lower()
+        assert same is ((task, job_id, until) == one)
+
+
+def test_names_that_look_alike_stay_apart():
+    longest = "a" * 40
+    assert len(timer_name(longest, "job", NOW)) == 64
+    waits = [("a", "b", NOW), ("a", f"b.{NOW}", NOW), ("a_b", "c", NOW), ("a", timer_name("a", "b", NOW), NOW)]
+    assert len({timer_name(*wait) for wait in [*waits, (longest, "x" * 128, NOW), (longest, "x" * 127, NOW)]}) == 6
+
+
+@pytest.mark.parametrize(("task", "neighbour"), [("mail", "mail_all"), ("mail_all", "mail"), ("a", "aa")])
+def test_no_name_begins_as_those_of_another_task(task, neighbour):
+    assert timer_name(task, "job", NOW).startswith(f"{task}.")
+    assert not timer_name(neighbour, "job", NOW).startswith(f"{task}.")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from offload.aws import signed
+from offload.core.clock import RequestTime
 from offload.core.errors import PayloadError, Unavailable
 from offload.core.jobs import claiming
 from offload.core.messages import copying, waiting
@@ -13,10 +15,22 @@ from offload.runtime.message_returns import MessageReturns
 from offload.runtime.outcomes import BatchAnswer
 from offload.runtime.payloads import Payloads
 from offload.runtime.replacements import Replacements
+from offload.runtime.running_job import _PAUSE_MS, RunningJob
 from offload.runtime.telemetry import Telemetry
 from tests.simulation.edits import Code, drop, put, within
 from tests.simulation.planting import Mutant
-from tests.simulation.selecting import attribute, branch, call, comparison, handler, key, pair, returned, statement
+from tests.simulation.selecting import (
+    attribute,
+    branch,
+    call,
+    comparison,
+    handler,
+    key,
+    pair,
+    parameter,
+    returned,
+    statement,
+)
 
 MUTANTS = (
     Mutant(
@@ -117,6 +131,36 @@ MUTANTS = (
         Payloads._release,
         put(call(Invocation.repeat_until_answered), Code("_0()")),
         tests="tests/runtime/test_killing_payloads.py",
+    ),
+    Mutant(
+        "timer: two tasks' jobs of one id have one timer",
+        waiting.timer_name,
+        put(parameter(0), "task", times=2),
+        tests="tests/client/test_timers_of_taken_ids.py",
+    ),
+    Mutant(
+        "timer: a job has one timer, whatever the moment",
+        waiting.timer_name,
+        put(parameter(2), 0),
+        tests="tests/client/test_timers_of_taken_ids.py",
+    ),
+    Mutant(
+        "timer: a producer's message that is sent by hand must be a copy",
+        copying.resent_body,
+        drop(branch()),
+        tests="tests/client/test_timers_of_taken_ids.py",
+    ),
+    Mutant(
+        "onlookers: a table that fails is asked again each second",
+        RunningJob._pause,
+        put(_PAUSE_MS, 0),
+        tests="tests/runtime/test_progress.py",
+    ),
+    Mutant(
+        "onlookers: a table that hangs uses up the time of the job",
+        signed._Transport.__call__,
+        drop(branch(doing=RequestTime.within)),
+        tests="tests/aws/test_brief_requests.py",
     ),
     Mutant(
         "replace: no message before a batch, so that neighbours of killers are dead-lettered",

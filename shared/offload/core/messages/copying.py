@@ -71,12 +71,15 @@ def unreturned_body(body: str) -> str:
 
 
 def resent_body(body: str, now: int) -> str:
-    """Return the body of a copy that is sent at another time than it was made for.
+    """Return the body of a timer's message that is sent at another time than it was made for.
 
-    Should a timer send the other one all the same, the two can be told apart.
+    Should a timer send the other one all the same, the two can be told apart. A producer's own message is no copy, and
+    stays as it is.
     """
     data = json.loads(body)
     data.pop("timed", None)
+    if not data.get("copied_at"):
+        return body
     return compact({**data, "copied_at": [*data["copied_at"][:-1], now]})
 
 

@@ -13,7 +13,9 @@ four for a body of 256 KB, since SQS bills each 64 KB), and a timer costs as muc
 
 from __future__ import annotations
 
+import hashlib
 import math
+from base64 import b32encode
 from typing import NamedTuple
 
 from offload.core.ports import LONGEST_QUEUE_DELAY, TIMER_LATENESS
@@ -38,6 +40,10 @@ they are spread over half a day, in which somebody can mend what is wrong."""
 _LONGEST_WITHOUT_COPY = 10 * 3_600
 """SQS hides a message for 12 hours, counted from its receive. Lambda may hold a batch for as long as the visibility
 timeout (90 minutes at most) before it invokes the function, and the invocation lasts up to 15 minutes."""
+
+
+_DIGEST_BYTES = 14
+"""Bytes of the digest in a timer's name: 23 characters, which fit behind the longest name of a task."""
 
 
 class Hide(NamedTuple):
@@ -90,10 +96,14 @@ def without_copy(until: int, now: int, receives: int) -> Hide:
     return Hide(min(max(seconds, least), _LONGEST_WITHOUT_COPY))
 
 
-def timer_name(job_id: str, until: int) -> str:
+def timer_name(task: str, job_id: str, until: int) -> str:
     """Return the name of the timer of a job that waits until epoch milliseconds `until`.
 
-    One wait of a job has one name, so that a second message of the job sets no second timer. No job has such an id, and
-    jobs that were enqueued with a long delay have timers under their ids.
+    A second timer of one name is not set, and its message is lost. So two timers have one name only when their messages
+    are of one job and wait until one moment: either message is as good as the other.
+
+    Scheduler accepts 64 letters, digits and `_ . -`. The task comes first, and no task's name holds a dot: so a role
+    can be limited to the timers of a task. The rest is a digest of 112 bits, in letters that differ in any case.
     """
-    return f"{job_id}@{until}"
+    digest = hashlib.sha256("/".join((task, job_id, str(until))).encode()).digest()[:_DIGEST_BYTES]
+    return f"{task}.{b32encode(digest).decode().rstrip('=').lower()}"
