@@ -325,7 +325,7 @@ def test_an_asynchronous_test_has_its_event_loop_beside_a_job_that_runs():
         with Pipeline(slow) as pipeline:
             job = slow.delay()
             pipeline.advance("10s")
-            await asyncio.sleep(0)
+            await asyncio.sleep(0.001)  # it asks for the loop
             assert job.status() is State.RUNNING
 
     asyncio.run(check())
