@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import json
+import urllib.request
 
 import pytest
 
-from offload import RateLimit, Retry
+from offload import RateLimit, Retry, State
 from tests.runtime.scripted_task import ScriptedTask, fail
 
 WRITE_UNIT = 1024
@@ -114,3 +115,74 @@ def test_what_a_job_in_the_line_of_a_rate_limit_costs(deploy, position, wrote, l
     assert len(noted) <= wrote // 2
     assert len(item) <= (position + 1) * (1 + wrote // 2)
     assert len(read) <= looks
+
+
+def calls(depth):
+    """Raise from as deep in the code as an SDK does, with the error that it was made of."""
+    if depth:
+        return calls_again(depth)
+    try:
+        urllib.request.urlopen("http://127.0.0.1:9/", timeout=1)
+    except OSError as error:
+        raise RuntimeError("the order 4711 could not be charged: the bank does not answer") from error
+    raise AssertionError("nobody listens at port 9")
+
+
+def calls_again(depth):
+    return calls(depth - 1)
+
+
+def size(value):
+    """The bytes that DynamoDB counts of a value, or of an item."""
+    match value:
+        case dict():
+            return 3 + sum(len(name.encode()) + size(each) + 1 for name, each in value.items())
+        case list() | tuple():
+            return 3 + sum(size(each) + 1 for each in value)
+        case str():
+            return len(value.encode())
+        case bool() | None:
+            return 1
+        case _:
+            return (len(str(value)) + 1) // 2 + 1
+
+
+def test_an_ordinary_long_traceback_makes_a_retry_cost_two_units_more_and_the_success_one(deploy):
+    work = ScriptedTask(retry=Retry(max_attempts=4))
+    pipeline = deploy(work)
+    for number in (1, 2, 3):
+        work.on_run(number, lambda: calls(8))
+    units = []
+
+    def meter(write, before, after):
+        larger = max(size(before or {}), size(after))
+        moves = (before or {}).get("idx") != after.get("idx")
+        units.append((after["state"], -(-larger // WRITE_UNIT) + moves))
+
+    pipeline.store.port.on_applied = meter
+    work.delay()
+    pipeline.run_until_idle()
+
+    retry = [("RETRYING", 3), ("RUNNING", 3)]  # four units with a short one, see docs/architecture.md
+    assert units == [("PENDING", 1), ("RUNNING", 1), *retry * 3, ("SUCCEEDED", 2)]
+
+
+def test_the_end_that_stays_has_the_whole_traceback(deploy):
+    work = ScriptedTask(retry=Retry(max_attempts=2))
+    pipeline = deploy(work)
+    pipeline.expect_dead_letters()
+    work.on_every_run(lambda: calls(8))
+    job = work.delay()
+
+    pipeline.drain()
+    waiting = job.record()
+    pipeline.run_until_idle()
+    failed = job.record()
+
+    assert (waiting.state, failed.state) == (State.RETRYING, State.FAILED)
+    assert waiting.error["traceback"].startswith('...\n  File "')
+    assert waiting.error["traceback"].endswith(f"RuntimeError: {waiting.error['message']}\n")
+    assert "in calls\n" in waiting.error["traceback"]
+    assert "The above exception was the direct cause" in failed.error["traceback"]
+    assert failed.error["traceback"].count("in calls_again") == 8
+    assert waiting.fingerprint == failed.fingerprint

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from contextvars import ContextVar
 
 import pytest
 
@@ -23,7 +24,7 @@ from offload import (
 from offload.core.enqueueing.producer import current_producer
 from offload.core.manifest import queue_name
 from offload.core.retention import DAY
-from offload.testing import DeadLettered, Killed, Pipeline, WaitsForEver
+from offload.testing import DeadLettered, Eager, Faults, Killed, Pipeline, WaitsForEver
 
 
 @task(retry=Retry(max_attempts=3, base="1m", jitter=False))
@@ -252,16 +253,112 @@ def test_an_asynchronous_test_that_waits_is_told_too():
     asyncio.run(check())
 
 
-def test_a_task_that_waits_for_another_job_reaches_its_soft_limit():
+def test_a_task_that_waits_for_another_job_gets_its_result_or_reaches_its_soft_limit():
     @task(retry=Retry(max_attempts=1), timeout="1m")
-    def outer() -> int:
-        return flaky.delay().result()
+    def outer(delay: int) -> int:
+        return plain.options(delay=delay).delay().result()
 
-    with Pipeline(outer, flaky) as pipeline:
+    @task
+    def plain() -> int:
+        return 7
+
+    with Pipeline(outer, plain) as pipeline:
         pipeline.expect_dead_letters("outer")
-        job = outer.delay()
+        soon, late = outer.delay(5), outer.delay(600)
         pipeline.run_until_idle()
-        assert job.record().error["type"] == "SoftTimeLimitExceeded"
+        assert soon.result() == 7
+        assert late.record().error["type"] == "SoftTimeLimitExceeded"
+
+
+# Invocations run beside each other, as many as the task's `max_concurrency`
+
+
+@task(batch_size=1, max_concurrency=3, expires="60s")
+async def slow(name: str = "") -> None:
+    await asyncio.sleep(25)
+
+
+@pytest.mark.parametrize("faults", [None, Faults.none(1)])
+def test_as_many_invocations_run_at_once_as_the_task_has_workers(faults):
+    with Pipeline(slow, faults=faults) as pipeline:
+        jobs = [slow.delay() for _ in range(12)]
+        began_at = pipeline.clock.now()
+        pipeline.run_until_idle()
+
+    seconds = [round((run.at - began_at) / 1000) for run in pipeline.runs]
+    assert seconds == [0] * 3 + [25] * 3 + [50] * 3
+    assert [job.status() for job in jobs] == [State.SUCCEEDED] * 9 + [State.EXPIRED] * 3
+
+
+def test_a_job_that_runs_goes_on_when_more_time_passes():
+    with Pipeline(slow) as pipeline:
+        job = slow.delay()
+        pipeline.advance("10s")
+        assert (job.status(), len(pipeline.waiting())) == (State.RUNNING, 1)
+        pipeline.advance("15s")
+        assert (job.status(), len(pipeline.waiting())) == (State.SUCCEEDED, 0)
+
+
+def test_a_pipeline_ends_beside_a_job_that_runs():
+    with Pipeline(slow) as pipeline:
+        job = slow.delay()
+        pipeline.advance("10s")
+    assert job.status() is State.RUNNING
+    assert pipeline.mapping().active == 0
+
+
+def test_jobs_without_a_wait_run_in_the_order_in_which_they_came():
+    ran = []
+
+    @task(batch_size=2)
+    def quick(number: int) -> None:
+        ran.append(number)
+
+    with Pipeline(quick) as pipeline:
+        quick.delay_many([{"number": number} for number in range(50)])
+        pipeline.run_until_idle()
+    assert ran == list(range(50))
+
+
+def test_an_asynchronous_test_has_its_event_loop_beside_a_job_that_runs():
+    async def check():
+        with Pipeline(slow) as pipeline:
+            job = slow.delay()
+            pipeline.advance("10s")
+            await asyncio.sleep(0.001)  # it asks for the loop
+            assert job.status() is State.RUNNING
+
+    asyncio.run(check())
+
+
+def test_a_job_that_waits_in_a_thread_does_not_stop_those_beside_it():
+    @task(retry=Retry(max_attempts=1), timeout="1m")
+    async def outer() -> None:
+        await (await slow.options(delay="1h").adelay()).aresult()
+
+    with Pipeline(outer, slow) as pipeline:
+        pipeline.expect_dead_letters("outer")
+        first = slow.delay()
+        pipeline.advance("1s")
+        outer.delay()
+        pipeline.run_until_idle()
+        assert pipeline.states(first.id) == ["PENDING/0", "RUNNING/1", "SUCCEEDED/1"]
+        assert pipeline.mapping("slow").active == 0
+
+
+@pytest.mark.parametrize("mode", [Eager, Pipeline])
+def test_a_task_sees_the_context_variables_of_the_test(mode):
+    tenant = ContextVar("tenant", default="nobody")
+
+    @task
+    def see() -> str:
+        return tenant.get()
+
+    tenant.set("acme")
+    with mode(see) as pipeline:
+        job = see.delay()
+        pipeline.run_until_idle()
+        assert job.result() == "acme"
 
 
 def test_dead_letters_of_a_task_that_is_not_there_cannot_be_expected():

@@ -71,7 +71,8 @@ class Claims:
         if expected.after_crash and batch_pass is not BatchPass.AFTER_CRASH:
             return Postponed(BatchPass.AFTER_CRASH)
         spare = invocation.remaining_ms - invocation.needed_ms(self.settings.soft_limit)
-        slot = take_slot(request, record, limit, self.store, spare_ms=spare)
+        draw = invocation.rng.random()
+        slot = take_slot(request, record, limit, self.store, spare_ms=spare, draw=draw)
         if isinstance(slot, ComeBack):
             return NotNow(slot.at, "waits for the rate limit")
         self.clock.sleep(max(0, slot - self.clock.now()) / 1000)

@@ -15,7 +15,7 @@ from offload.core.flow.line import (
     leave_line,
     note_standing,
 )
-from offload.core.flow.rate_limit import HORIZON_MS, Join, Look, Place, Slot, next_step, place_of, slot_of
+from offload.core.flow.rate_limit import HORIZON_MS, Join, Look, Place, Slot, Stand, next_step, place_of, slot_of
 from offload.core.writes import MOST_CONFLICTS, Conflict
 
 if TYPE_CHECKING:
@@ -32,7 +32,7 @@ class ComeBack(NamedTuple):
 
 
 def take_slot(
-    request: ClaimRequest, record: JobRecord | None, limit: RateLimit, store: JobStore, *, spare_ms: float
+    request: ClaimRequest, record: JobRecord | None, limit: RateLimit, store: JobStore, *, spare_ms: float, draw: float
 ) -> int | ComeBack:
     """Take a slot for a job that may be claimed, or a place in the line.
 
@@ -42,6 +42,7 @@ def take_slot(
         limit: The task's limit.
         store: Job table.
         spare_ms: What the invocation can spare for sleep.
+        draw: As `next_step` takes it.
 
     Returns:
         The slot in epoch milliseconds, at most `HORIZON_MS` from now: the job may start then, not before.
@@ -53,7 +54,10 @@ def take_slot(
     item = cast("RateRecord | None", store.get(item_id(delivery.task)))
     horizon = int(min(max(spare_ms, 0), HORIZON_MS))
     for _ in range(MOST_CONFLICTS):
-        step = next_step(item, delivery.task, limit, now, standing=standing, horizon_ms=horizon)
+        step = next_step(item, delivery.task, limit, now, standing=standing, horizon_ms=horizon, draw=draw)
+        if isinstance(step, Stand):
+            standing = Standing(number=step.number)
+            continue
         if isinstance(step, Look):
             return _note(request, record, standing, step.start, store) or ComeBack(
                 before_expiry(step.at, now, delivery, record)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from contextlib import contextmanager
+from contextvars import copy_context
 from typing import TYPE_CHECKING, Any
 
 from offload.core.errors import Unavailable
@@ -99,12 +100,14 @@ class EventSourceMapping:
             return None
         return self._queues.first_visible_at(self.queue)
 
-    def poll(self, *, seconds: float | None = None, kill_at_timeout: bool = True) -> int:
+    def poll(self, *, at_once: bool = True, seconds: float | None = None, kill_at_timeout: bool = True) -> int:
         """Receive one batch and invoke the function with it.
 
         Args:
-            seconds: As in `invoke`.
-            kill_at_timeout: As in `invoke`.
+            at_once: Return when the invocation has ended; False lets it run in a green thread, beside others. With
+                faults each invocation does.
+            seconds: As in `invoke`, for an invocation at once.
+            kill_at_timeout: As in `invoke`, for an invocation at once.
 
         Returns:
             The number of messages received.
@@ -120,16 +123,19 @@ class EventSourceMapping:
             return 0  # too many messages are in flight; Lambda's pollers wait, and are told nothing
         if not batch:
             return 0
-        if injector is None:
+        if injector is None and at_once:
             self.invoke(batch, seconds=seconds, kill_at_timeout=kill_at_timeout)
             return len(batch)
-        for message in batch:
-            if injector.draw("duplicate", injector.faults.duplicate):
-                delay = injector.rng.uniform(0, _LONGEST_DUPLICATE_DELAY)
-                self._queues.make_visible_in(self.queue, message.message_id, delay)
+        cold_start = 0.0
+        if injector is not None:
+            for message in batch:
+                if injector.draw("duplicate", injector.faults.duplicate):
+                    delay = injector.rng.uniform(0, _LONGEST_DUPLICATE_DELAY)
+                    self._queues.make_visible_in(self.queue, message.message_id, delay)
+            cold_start = injector.rng.uniform(0, _LONGEST_COLD_START)
         self.active += 1
-        cold_start = injector.rng.uniform(0, _LONGEST_COLD_START)
-        self._clock.start(lambda: self._invoke_in_green_thread(batch), after=cold_start)
+        # A task sees the context variables of the test, as under `eager`.
+        self._clock.start(lambda: self._invoke_in_green_thread(batch), after=cold_start, context=copy_context())
         return len(batch)
 
     def _invoke_in_green_thread(self, batch: list[ReceivedMessage]) -> None:

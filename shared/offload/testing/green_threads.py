@@ -7,13 +7,14 @@ from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any
 
 from offload.core.errors import DefinitionError
-from offload.core.tasks import context
+from offload.core.tasks import context as job_context
 from offload.memory import clock
 from offload.memory.clock import VirtualClock
 from offload.testing.processes import current_process
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+    from contextvars import Context
     from datetime import datetime
 
     from greenlet import greenlet
@@ -53,11 +54,17 @@ class GreenThreads(VirtualClock):
         if self._follows_the_present and soon > self.now():
             self.advance_to(soon)
 
-    def start(self, action: Callable[[], None], *, after: float = 0.0) -> None:
-        """Start a green thread `after` seconds from now; its exceptions are raised where the clock is advanced."""
-        from greenlet import getcurrent, greenlet  # a pipeline without faults does not need greenlet
+    def start(self, action: Callable[[], None], *, after: float = 0.0, context: Context | None = None) -> None:
+        """Start a green thread `after` seconds from now; its exceptions are raised where the clock is advanced.
 
-        if self._main is None:
+        Args:
+            action: What it runs.
+            after: Seconds until it begins.
+            context: The context variables that it has; None for none.
+        """
+        from greenlet import getcurrent, greenlet  # only jobs that run beside each other need it
+
+        if not self._green_threads:
             self._main, self._get_current = getcurrent(), getcurrent
 
         def run() -> None:
@@ -67,6 +74,7 @@ class GreenThreads(VirtualClock):
                 self._green_threads.discard(green_thread)
 
         green_thread = greenlet(run, parent=self._main)
+        green_thread.gr_context = context
         self._green_threads.add(green_thread)
         self.call_at(self.now() + round(after * 1000), green_thread.switch)
 
@@ -85,14 +93,27 @@ class GreenThreads(VirtualClock):
         process.check()
 
     def advance_to(self, moment: int) -> None:
-        """Let time pass until epoch milliseconds `moment`. Called in a green thread, let the others run until then."""
+        """Let time pass until epoch milliseconds `moment`. Called in a green thread, let the others run until then.
+
+        Called in another thread of the operating system, which cannot switch to green threads, they go on later.
+        """
         current = None if self._get_current is None else self._get_current()
+        if self._green_threads and current not in {self._main, *self._green_threads}:
+            self._now = max(self._now, moment)
+            return
         if current not in self._green_threads:
-            super().advance_to(moment)
+            with without_running_loop():  # a green thread that waits leaves no loop running, and the test may have one
+                super().advance_to(moment)
             return
         self.call_at(moment, current.switch)
-        with without_running_loop(), context.set_aside():
-            self._main.switch()
+        with without_running_loop(), job_context.set_aside():
+            try:
+                self._main.switch()
+            except BaseException:  # `stop` ends this green thread
+                process = current_process.get()
+                if process is not None:
+                    process.dead = True  # else the process would record how its run has ended
+                raise
 
     def stop(self, error: type[BaseException]) -> None:
         """End every green thread by raising `error` in it."""

@@ -58,7 +58,9 @@ class Pipeline:
 
     Within `with Pipeline(...)`, and in a test that takes the `pipeline` fixture, `.delay()` and the clients of deployed
     stacks enqueue to this pipeline.
-    Nothing runs until the test lets time pass with `run_until_idle` or `advance`. At the end, unexpected dead letters
+    Nothing runs until the test lets time pass with `run_until_idle` or `advance`. Then invocations run beside each other,
+    as many for each lane as the task's `max_concurrency` allows, and a job that waits in virtual time lets others run. At
+    the end, unexpected dead letters
     raise `DeadLettered`.
 
     Attributes:
@@ -259,7 +261,9 @@ class Pipeline:
         for mapping in list(self._mappings.values()):
             moment = mapping.next_poll_at()
             if moment is not None and moment <= self.clock.now():
-                mapping.poll()
+                mapping.poll(at_once=False)
+                if self.injector is None:
+                    self.clock.advance_to(self.clock.now())  # the invocation runs until it waits, before others begin
                 polled = True
             elif moment is not None:
                 moments.append(moment)

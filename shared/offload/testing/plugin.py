@@ -50,7 +50,7 @@ def offload_start() -> datetime | None:
 
 @pytest.fixture
 def pipeline(offload_tasks: list[AnyTask[Any, Any]], offload_start: datetime | None) -> Iterator[Pipeline]:
-    """Deploy the project's tasks to a stack in memory, for one test."""
+    """Deploy the project's tasks to a stack in memory, for one test; their invocations run beside each other."""
     from offload.testing.pipeline import Pipeline
 
     deployed = Pipeline(*offload_tasks, start=offload_start)

@@ -1,7 +1,19 @@
 from __future__ import annotations
 
+import pytest
+
+from offload.core.jobs.fingerprint import fingerprint
 from offload.core.jobs.job import Job
-from offload.core.jobs.record import INDEXED, SHARDS, history_entry, index_key, index_keys, message_attributes
+from offload.core.jobs.record import (
+    BRIEF,
+    INDEXED,
+    SHARDS,
+    history_entry,
+    in_brief,
+    index_key,
+    index_keys,
+    message_attributes,
+)
 from offload.core.jobs.state import State
 from offload.core.messages.message import Message
 
@@ -46,3 +58,39 @@ def test_a_run_whose_worker_died_has_its_own_number():
         ],
     }
     assert [entry["attempt"] for entry in Job.read(record).history] == [0, 1, 1, 2, 3, 3]
+
+
+FRAMES = "".join(f'  File "/var/task/functions/pay/handler.py", line {n}, in step_{n}\n    step()\n' for n in range(40))
+
+
+@pytest.mark.parametrize(
+    ("frames", "text", "innermost"),
+    [
+        (FRAMES, "ValueError: no\n", "step_39"),
+        (FRAMES, f"ValueError: {'ä' * 390}\n", "step_39"),
+        (FRAMES, f"ValueError: {'x' * 3_000}\n", "step_39"),
+        (FRAMES, f"ValueError: {'€' * 300}\n", "step_39"),
+    ],
+)
+def test_an_error_in_brief_has_the_innermost_frames_and_its_text(frames, text, innermost):
+    error = {"type": "ValueError", "message": text, "traceback": f"Traceback:\n{frames}{text}", "attempt": 1}
+
+    brief = in_brief(error)
+
+    assert len(brief["traceback"].encode()) <= BRIEF + 4
+    assert brief["traceback"].startswith('...\n  File "')
+    assert f"in {innermost}\n" in brief["traceback"]
+    assert text[:200] in brief["traceback"]
+    assert fingerprint(brief) == fingerprint(error)
+    assert {**brief, "traceback": ""} == {**error, "traceback": ""}
+
+
+@pytest.mark.parametrize("shown", ["", "Traceback:\n  short\n", "x" * BRIEF])
+def test_a_short_traceback_is_kept_whole(shown):
+    error = {"type": "E", "message": "", "traceback": shown, "attempt": 1}
+    assert in_brief(error) == error
+
+
+def test_a_long_text_without_frames_is_cut():
+    error = {"type": "E", "message": "", "traceback": "x" * 4_000, "attempt": 1}
+    assert in_brief(error)["traceback"] == f"...\n{'x' * BRIEF}"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from offload.core.jobs import ending
+from offload.core.jobs.record import in_brief
 from offload.core.messages.delivery import Delivery
 from offload.core.tasks.control import Permanent
 from offload.core.tasks.retry_policy import Retry
@@ -27,6 +28,12 @@ _RECORDING = (
         "end: a retry is recorded although a cancel was asked for",
         ending.end_attempt,
         drop(condition("cancel_requested_at")),
+    ),
+    Mutant(
+        "end: a job that waits for a retry keeps the whole traceback",
+        ending.end_attempt,
+        put(call(in_brief), Code("_0")),
+        tests="tests/runtime/test_costs.py",
     ),
     Mutant("end: a failure is recorded without a condition", ending.end_run_failed, drop(call(ending._holds_lease))),
     Mutant(

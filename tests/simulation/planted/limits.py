@@ -71,6 +71,18 @@ MUTANTS = (
         tests="tests/runtime/test_rate_limit.py",
     ),
     Mutant(
+        "rate limit: each job that joins a long line writes the limit's item",
+        line.weight,
+        put(returned(), 1),
+        tests="tests/runtime/test_rate_limit_workers.py",
+    ),
+    Mutant(
+        "rate limit: a job that is counted for many counts for one",
+        rate_limit._join,
+        put(entry("joined"), 1),
+        tests="tests/runtime/test_rate_limit_workers.py",
+    ),
+    Mutant(
         "rate limit: a changed rate moves nothing",
         rate_limit.next_step,
         drop(branch(doing=rate_limit.Recount)),

@@ -17,7 +17,7 @@ from __future__ import annotations
 
 import math
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, NamedTuple
 
 from offload.core.errors import DefinitionError
@@ -38,8 +38,9 @@ IDLE_MS = 3_000
 
 FASTEST = 300
 """Starts a second that a limit may have at most. Each start writes the limit's item, and that of a job which has waited
-has written it before, when the job joined the line. DynamoDB takes a thousand writes of one item a second, those that
-are refused because another worker was faster among them."""
+has written it before, when the job took its place. DynamoDB takes a thousand writes of one item a second, those that
+are refused because another worker was faster among them. The writes of jobs that join the rear come to an end, see
+`line.weight`."""
 
 _UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 _LIFE_MS = DAY_MS * 400
@@ -103,6 +104,12 @@ class Join(NamedTuple):
     write: Write[RateRecord]
 
 
+class Stand(NamedTuple):
+    """Stand in the rear at `number` without a write: another job is counted for this one. Then decide again."""
+
+    number: int
+
+
 class Recount(NamedTuple):
     """Count what is ahead of now by the new rate, by this write. Then decide again."""
 
@@ -116,7 +123,7 @@ class Look(NamedTuple):
     start: int
 
 
-Step = Slot | Place | Join | Recount | Look
+Step = Slot | Place | Join | Stand | Recount | Look
 
 
 def next_step(
@@ -127,6 +134,7 @@ def next_step(
     *,
     standing: Standing,
     horizon_ms: int,
+    draw: float,
 ) -> Step:
     """Decide how a job that wants to start goes on.
 
@@ -137,6 +145,7 @@ def next_step(
         now: Epoch milliseconds.
         standing: Where the job stands in the line. A place has come, or will within `LEAD_MS`.
         horizon_ms: How long the worker can sleep until a slot, 0 to `HORIZON_MS`.
+        draw: A random number from 0 to 1 (exclusive). It decides whether a job that joins a long rear is counted.
     """
     known: RateRecord = item or {}
     item_id, interval, now_us = line.item_id(task), _interval(limit), now * _MICRO
@@ -179,9 +188,16 @@ def next_step(
         begun = {"line": next_place + interval, "interval": interval, **left.set, **life}
         return Place(Write(item_id, when=behind, set=begun, add=left.add))
     if standing.number is None:
-        return Join(Write(item_id, set={**line.begun_anew(known), **life}, add={"joined": 1}))
+        return _join(known, Write(item_id, set={**line.begun_anew(known), **life}), draw)
     start = math.ceil((next_place + ahead) / _MICRO)
     return Look(line.next_look(start, now, front // _MICRO), start)
+
+
+def _join(item: RateRecord, write: Write[RateRecord], draw: float) -> Join | Stand:
+    weight = line.weight(item)
+    if draw * weight >= 1:
+        return Stand(item.get("joined", 0) + math.ceil(draw * weight))  # about as far as `joined` will have come
+    return Join(replace(write, add={"joined": weight}))
 
 
 def _and_nobody_waits(cases: tuple[tuple[Test, ...], ...], nobody_waits: Test) -> tuple[tuple[Test, ...], ...]:

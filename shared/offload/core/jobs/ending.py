@@ -15,6 +15,7 @@ from offload.core.jobs.record import (
     first_history,
     history_and,
     history_entry,
+    in_brief,
     index_key,
     last_message,
     of_task,
@@ -150,7 +151,7 @@ def end_attempt(
         delivery: The delivery that holds the lease.
         record: The record as it was after the claim.
         now: Epoch milliseconds.
-        error: Why the attempt failed.
+        error: Why the attempt failed; the record keeps it in brief.
         due: When the next one starts.
         run_attributes: `usage` and the last `progress`.
     """
@@ -161,7 +162,7 @@ def end_attempt(
             "state": State.RETRYING.value,
             "updated_at": now,
             "next_at": due,
-            "error": error,
+            "error": in_brief(error),
             "reason": reason(error),
             "ttl": record_ttl(due),
             "idx": index_key(delivery.task, State.RETRYING, delivery.job_id),

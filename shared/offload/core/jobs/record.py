@@ -52,6 +52,12 @@ _KEEP_FIRST, _KEEP_LAST = 4, 20
 
 _LONGEST_NOTE, _LONGEST_REASON = 120, 200
 
+BRIEF = 800
+"""Bytes of the traceback that a job keeps which waits for its next attempt. The end of each attempt, the next claim and
+the job's end are billed by the kilobyte; with so much the record of an ordinary job stays below two."""
+
+_FRAME = '  File "'
+
 
 def record_ttl(last_change: int) -> int:
     """Return when a record may be deleted (epoch seconds) whose last change is at epoch milliseconds `last_change`."""
@@ -71,6 +77,18 @@ def index_keys(task: str, state: State) -> list[str]:
 def reason(error: ErrorRecord) -> str:
     """Return an error in one short line, for lists."""
     return f"{error['type']}: {error['message']}".replace("\n", " ")[:_LONGEST_REASON]
+
+
+def in_brief(error: ErrorRecord) -> ErrorRecord:
+    """Return an error with the end of its traceback alone: the innermost frames and the exception's text."""
+    shown = error["traceback"]
+    if len(shown.encode()) <= BRIEF:
+        return error
+    frames = shown.encode()[-BRIEF:].decode(errors="ignore")
+    start = frames.find(_FRAME)
+    if start < 0:  # the text alone is longer: the innermost frame, and where the text begins
+        frames, start = shown[max(0, shown.rfind(_FRAME)) :].encode()[:BRIEF].decode(errors="ignore"), 0
+    return {**error, "traceback": f"...\n{frames[start:]}"}
 
 
 def message_attributes(message: Message) -> dict[str, Any]:
