@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, Generic, NamedTuple, TypeVar, overload
+from typing import TYPE_CHECKING, Any, Generic, NamedTuple, NoReturn, TypeVar, overload
 
 from offload.core.errors import DefinitionError, OffloadError, PayloadError
 from offload.core.ids import JOB_ID, new_id
@@ -118,6 +118,18 @@ class JobHandles(Sequence[H_co], Generic[H_co]):
         """Keep how many there are, and what makes the handle of a job by its place."""
         self.id_prefix: str = id_prefix
         self._count, self._handle = count, handle
+
+    def __reduce__(self) -> NoReturn:
+        """Refuse to be pickled, as each handle does.
+
+        Raises:
+            TypeError: Always; says what to send instead.
+        """
+        msg = (
+            f"the handles of {counted(self._count, 'job')} cannot be pickled, because they have this process's client: "
+            "send [handle.id for handle in handles], and call Client.from_stack().handle(id) there"
+        )
+        raise TypeError(msg)
 
     def __len__(self) -> int:
         """Return how many jobs there are."""
