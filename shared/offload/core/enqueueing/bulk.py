@@ -159,6 +159,28 @@ def counted(number: int, noun: str) -> str:
     return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
 
 
+class ClashingCall(DefinitionError):
+    """A call of a bulk has the id or the key of another call, and differs from it.
+
+    Attributes:
+        other: Index of the other call.
+    """
+
+    def __init__(self, name: str, other: int, fix: str) -> None:
+        """Keep the name that both have, where the other call is, and what to do."""
+        super().__init__(name, other, fix)
+        self.other: int = other
+        self._name, self._fix = name, fix
+
+    def __str__(self) -> str:
+        """Name the other call by its index."""
+        return self.with_other(f"call {self.other}")
+
+    def with_other(self, named: str) -> str:
+        """Return the text with another name for the other call, such as its line in a file."""
+        return f"{self._name} {named}{self._fix}"
+
+
 class WrongCalls(PayloadError):
     """Some of many calls are wrong; nothing was sent.
 
