@@ -13,7 +13,7 @@ from types import ModuleType, SimpleNamespace
 
 import pytest
 
-from offload import Retry, task
+from offload import JobHandle, Retry, task
 from offload.core import hooks
 from offload.testing import Pipeline
 from tests.architecture.generated_docs import DOCUMENTS, PART, PARTS, with_parts
@@ -165,6 +165,49 @@ def test_the_glossary_says_each_word_once_in_one_sentence_and_where():
         assert meaning.endswith("."), word
         assert FILE.fullmatch(where.strip().strip("`")), where
     assert len({word for word, _, _ in rows}) == len(rows)
+
+
+# The example of docs/tasks.md
+
+
+@pytest.fixture
+def asking(monkeypatch):
+    """The functions of the example, and the stack that they speak to."""
+    example = dict(EXAMPLE.findall((ROOT / "docs" / "tasks.md").read_text(encoding="utf-8")))["results"]
+    monkeypatch.setattr(hooks, "_registered", ())
+    with Pipeline(ship) as pipeline:
+        module = {"__name__": "shop"}
+        exec(example, module)
+        yield SimpleNamespace(**module, pipeline=pipeline)
+
+
+def test_the_example_for_results_gives_the_result_or_says_why_there_is_none(asking):
+    asking.pipeline.expect_dead_letters()
+    again = ship.options(key="order-13").delay(13)
+    asking.pipeline.drain()
+    assert again.status() == "RETRYING"
+    again.cancel()
+    assert asking.ship(13) == "it has no result, and never will"
+
+    asking.pipeline.clock.advance(2 * 86_400)  # the key is free again
+    ship.options(key="order-13").delay(13)
+    job = ship.options(key="order-1", key_window="30d").delay(1)
+    asking.pipeline.run_until_idle()
+    assert asking.ship(13) == "ConnectionError in attempt 3: the carrier is closed"
+    assert asking.ship(1) == "shipped 1"
+    assert asking.ask_later(job.id) == "SUCCEEDED"
+
+    asking.pipeline.clock.advance(8 * 86_400)
+    assert asking.ship(1) == "done, and the result is deleted"
+    assert asking.ship(2).startswith("not yet: ask later for ")
+
+
+def test_the_table_of_results_names_every_error_that_a_job_can_end_with():
+    table = (ROOT / "docs" / "tasks.md").read_text(encoding="utf-8").partition("## Asking for results")[2]
+    named = set(re.findall(r"`(\w+)`", table.partition("\n- ")[0]))
+    raised = re.findall(r"^            (\w+): ", JobHandle.result.__doc__ or "", re.MULTILINE)
+    assert set(raised) <= named
+    assert "ResultTimeout" in raised
 
 
 # Examples of docs/hooks.md

@@ -77,6 +77,7 @@ def test_purge(offload, world, monkeypatch):
     monkeypatch.setattr(sys, "stdin", io.StringIO("n\n"))
     done = offload("dlq", "purge", "greet")
     assert done.code == 130
+    assert "Delete 1 dead letter of greet for good?" in done.err
     assert len(world.dead()) == 1
     done = offload("dlq", "purge", "greet", "--yes", "--json")
     assert done.json == {"task": "greet", "purged": 1}

@@ -104,7 +104,7 @@ def test_lines_from_stdin_and_the_sum_as_json(offload, world, monkeypatch):
     monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(b'{"name": "ann"}\n{"name": "bob"}')))
     done = offload("enqueue", "greet", "--from", "-", "--json", "--id-prefix", "import")
     assert done.json == {
-        "task": "greet", "id_prefix": "import", "jobs": 2, "enqueued": 2, "failed": 0, "failures": []
+        "task": "greet", "id_prefix": "import", "jobs": 2, "enqueued": 2, "new": 2, "failed": 0, "failures": []
     }  # fmt: skip
     assert {job.id for job in world.jobs} == {"import-0", "import-1"}
 
@@ -167,19 +167,44 @@ def test_files_as_editors_and_spreadsheets_write_them(offload, world, tmp_path, 
     assert [world.job(job_id).result for job_id in ("q-0", "q-1")] == ['"hello ann"', '"hello bob"']
 
 
-@pytest.mark.parametrize("source", [[], ["", "  "]])
-def test_a_file_without_a_line_sends_nothing_and_says_no_prefix(offload, world, lines, source, monkeypatch):
-    done = offload("enqueue", "greet", "--from", lines(*source))
-    assert (done.code, done.out, done.err) == (0, "", "")
+@pytest.mark.parametrize("text", [b"", b"\xef\xbb\xbf", b"\n  \n"], ids=["empty", "byte order mark", "blank lines"])
+@pytest.mark.parametrize("terminal", [False, True])
+def test_a_file_without_a_line_sends_nothing_and_says_so(offload, world, tmp_path, monkeypatch, text, terminal):
+    (tmp_path / "jobs").write_bytes(text)
+    monkeypatch.setattr(sys.stdout, "isatty", lambda: terminal)
+    done = offload("enqueue", "greet", "--from", str(tmp_path / "jobs"))
+    assert (done.code, done.out) == (0, "")
+    assert done.err == f"0 jobs: {tmp_path}/jobs has no lines, or only blank ones\n"
+    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(text)))
+    done = offload("enqueue", "greet", "--from", "-", "--json")
+    assert (done.json["jobs"], done.err) == (0, "0 jobs: stdin has no lines, or only blank ones\n")
+
+
+def test_jobs_that_were_there_already_are_not_counted_as_new(offload, world, lines, monkeypatch):
+    again = ["enqueue", "greet", "--from", lines({}, {}), "--id-prefix", "q"]
+    assert offload("enqueue", "greet", "--id", "q-0").code == 0
+    done = offload(*again)
+    assert done.out.split() == ["q-0", "q-1"]
+    assert done.err.splitlines()[-1] == "2 jobs, 1 of them new: the others were there already"
+    assert [offload(*again, "--json").json[name] for name in ("enqueued", "new")] == [2, 0]
     monkeypatch.setattr(sys.stdout, "isatty", lambda: True)
-    assert offload("enqueue", "greet", "--from", lines(*source)).out == "0 jobs are enqueued\n"
+    assert offload(*again).out == "2 jobs are enqueued, none of them new: the others were there already\n"
 
 
-def test_two_lines_with_one_key_and_other_payloads_are_told(offload, world, lines):
-    source = lines({"payload": {"name": "ann"}, "key": "k"}, "", {"payload": {"name": "bob"}, "key": "k"})
-    done = offload("enqueue", "greet", "--from", source, "--line-options")
+@pytest.mark.parametrize(
+    ("first", "second", "said"),
+    [
+        ({"key": "k"}, {"key": "k"}, "line 4: key='k' is that of line 2, which has other arguments"),
+        ({"id": "a"}, {"id": "a"}, "line 4: id='a' is that of line 2, which differs"),
+        ({"id": "a"}, {"id": "q-0"}, "line 4: id='q-0' is the id that the id prefix gives to line 2: give this one"),
+    ],
+)
+def test_two_lines_of_one_name_and_other_payloads_name_each_other(offload, world, lines, first, second, said):
+    source = lines("", {"payload": {"name": "ann"}, **first}, "", {"payload": {"name": "bob"}, **second})
+    done = offload("enqueue", "greet", "--from", source, "--line-options", "--id-prefix", "q")
     assert done.code == 2
-    assert "line 3: key='k' is that of " in done.err
+    assert said in done.err
+    assert "call" not in done.err
     assert world.waiting() == []
 
 
@@ -252,7 +277,8 @@ def test_an_interrupted_command_goes_on_under_its_prefix(offload, world, lines):
     stopped = offload("enqueue", "greet", "--from", source)
     assert stopped.code == 130
     prefix = prefix_of(stopped)
-    assert f"enqueue what is missing with the same command and --id-prefix {prefix}" in stopped.err
+    way = f"of 25 jobs are dealt with; enqueue what is missing with the same command and --id-prefix {prefix}"
+    assert way in stopped.err
     assert stopped.err.splitlines()[-1] == "stopped"
     assert len(world.waiting()) == 10
 

@@ -105,7 +105,7 @@ def test_the_progress_line_is_escaped(offload, world, monkeypatch):
     "arguments",
     [
         ("jobs", "show", HOSTILE),
-        ("jobs", "list", "--task", HOSTILE),
+        ("jobs", "list", HOSTILE),
         ("dlq", "show", "greet", HOSTILE),
         ("dlq", "redrive", HOSTILE),
         ("enqueue", "greet", "--id", HOSTILE),

@@ -44,6 +44,7 @@ def test_jobs_that_need_attention(offload, world):
     assert done.id not in str(listed)
     assert [row["id"] for row in offload("jobs", "list", "--state", "failed").rows] == [failed.id]
     assert offload("jobs", "list", "--state", "RETRYING", "--json").json == []
+    assert [row["id"] for row in offload("jobs", "list", "greet").rows] == [later.id, failed.id]
     assert offload("jobs", "list", "--limit", "1").rows[0]["id"] == later.id
 
 

@@ -47,12 +47,12 @@ def test_the_stack_by_option_and_environment(offload, world, monkeypatch):
         (("jobs", "wait", "missing"), 3, "no job 'missing'"),
         (("jobs", "cancel", "missing"), 3, "no job 'missing'"),
         (("jobs", "retry", "missing"), 3, "no job 'missing'"),
-        (("jobs", "list", "--task", "wrok"), 3, "task 'wrok' is not deployed"),
+        (("jobs", "list", "wrok"), 3, "task 'wrok' is not deployed"),
         (("jobs", "list", "--state", "RUNNING"), 2, "only FAILED, RETRYING, SCHEDULED are indexed"),
         (("dlq", "list", "wrok"), 3, "task 'wrok' is not deployed"),
         (("dlq", "show", "greet", "missing"), 3, "no dead letter of job or message 'missing'"),
         (("dlq", "redrive", "wrok"), 3, "task 'wrok' is not deployed"),
-        (("queues", "list", "--task", "wrok"), 3, "task 'wrok' is not deployed"),
+        (("queues", "list", "wrok"), 3, "task 'wrok' is not deployed"),
     ],
 )
 def test_bad_input_is_one_clear_line(offload, world, tmp_path, monkeypatch, arguments, code, said):
@@ -163,3 +163,11 @@ def test_a_producers_installation_says_what_the_command_line_needs():
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert done.returncode == 1
     assert done.stderr.strip() == "offload: the command line is an extra: pip install 'offload[cli]'"
+
+
+def test_the_command_line_is_a_module_too():
+    done = subprocess.run(
+        [sys.executable, "-m", "offload", "--help"], capture_output=True, text=True, timeout=60, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.startswith("Usage: offload ")

@@ -16,4 +16,4 @@ def test_queues(offload, world):
     assert default == {"task": "greet", "lane": "default", "queue": "test-greet", **counts}
     counts = {"waiting": "0", "in_flight": "0", "delayed": "1", "dead": "0"}
     assert high == {"task": "greet", "lane": "high", "queue": "test-greet-high", **counts}
-    assert offload("queues", "list", "--task", "greet", "--json").json[0]["waiting"] == 1
+    assert offload("queues", "list", "greet", "--json").json[0]["waiting"] == 1

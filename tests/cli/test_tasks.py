@@ -14,7 +14,7 @@ from typing import Any, Literal
 import pytest
 from pydantic import BaseModel
 
-from offload import Unavailable, task
+from offload import Secret, Unavailable, task
 from tests.cli.greeting import greet
 
 ROOT = Path(__file__).parents[2]
@@ -92,6 +92,15 @@ def test_deployed_tasks_of_many_kinds(offload, world):
     ]
 
 
+def test_a_deployed_secret_is_shown_as_one(offload, world):
+    @task
+    def charge(token: Secret[str], more: list[Secret[bytes]], maybe: Secret[str] | None = None) -> None: ...
+
+    world.deploy(charge)
+    rows = [row for row in offload("tasks", "--deployed").rows if row["task"] == "charge"]
+    assert [row["takes"] for row in rows] == ["secret text", "list of secret base64url", "secret text or nothing"]
+
+
 def test_enqueue_prints_the_id(offload, world):
     done = offload("enqueue", "greet", "--payload", '{"name": "ann"}')
     assert (done.code, done.err) == (0, "")
@@ -120,6 +129,16 @@ def test_enqueue_from_a_file_and_from_stdin(offload, world, tmp_path, monkeypatc
     second = offload("enqueue", "greet", "--payload", "-").out.strip()
     world.drain()
     assert (world.job(first).result, world.job(second).result) == ('"hello ünïcode"', '"hello pipe"')
+
+
+@pytest.mark.parametrize("source", ["file", "stdin"])
+def test_a_payload_may_begin_with_a_byte_order_mark(offload, world, tmp_path, monkeypatch, source):
+    (tmp_path / "payload.json").write_text('\ufeff{"name": "ann"}', encoding="utf-8")
+    monkeypatch.setattr(sys, "stdin", io.StringIO('\ufeff{"name": "ann"}'))
+    done = offload("enqueue", "greet", "--payload", f"@{tmp_path}/payload.json" if source == "file" else "-")
+    assert (done.code, done.err) == (0, "")
+    world.drain()
+    assert world.job(done.out.strip()).result == '"hello ann"'
 
 
 @pytest.mark.parametrize(("name", "code", "state"), [("ann", 0, "SUCCEEDED"), ("nobody", 1, "FAILED")])

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import copy
+import pickle
 from datetime import timedelta
 from functools import partial
 
@@ -125,7 +127,9 @@ def test_an_id_that_no_job_has_is_unknown(pipeline):
     client = pipeline.client
 
     for look in (client.job, client.wait, client.cancel, client.handle):
-        with pytest.raises(UnknownJob, match=r"no job 'missing' in stack 'test'.*track='start'.*no record before"):
+        with pytest.raises(
+            UnknownJob, match=r"no job 'missing' in stack 'test'.*has no record until a worker receives it$"
+        ):
             look("missing")
 
 
@@ -138,7 +142,26 @@ def test_a_handle_made_from_an_id_is_like_the_first_one(pipeline):
     assert (handle.task, handle.status()) == ("send", State.SUCCEEDED)
     assert handle.result(0) == {"number": 3, "to": "ann"}, "plain values: the result's type is the task's to know"
     assert handle == job
-    assert repr(handle) == f"JobHandle(id={job.id!r}, task='send', created=True)"
+    assert repr(handle) == f"JobHandle(id={job.id!r}, task='send', created=None)", "it enqueued nothing"
+
+
+@pytest.mark.parametrize(
+    ("made", "said"),
+    [
+        (lambda _: send.options(id="a").delay("ann"), r"job 'a' cannot be pickled.*send handle.id, and call"),
+        (lambda _: send.delay_many(["ann"]), r"handles of 1 job cannot be pickled.*send \[handle.id for"),
+        (lambda pipeline: pipeline.client, r"a Client cannot be pickled: call Client.from_stack\(\) where"),
+    ],
+)
+def test_what_stands_on_this_process_is_not_pickled_and_says_what_to_send(pipeline, made, said):
+    with pytest.raises(TypeError, match=said):
+        pickle.dumps(made(pipeline))
+
+
+def test_a_copy_of_a_handle_is_the_handle(pipeline):
+    job = send.delay("ann")
+    assert copy.copy(job) is job
+    assert copy.deepcopy({"job": job})["job"] is job
 
 
 # Cancelling

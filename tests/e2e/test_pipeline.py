@@ -118,7 +118,7 @@ def test_exhausted_attempts_fail_with_the_last_error(stack):
     assert (record.state, record.attempt) == (State.FAILED, 2)
     assert record.error is not None
     assert (record.error["type"], record.error["attempt"]) == ("ValueError", 2)
-    listed = json.loads(stack.offload("jobs", "list", "--task", "doomed", "--state", "FAILED", "--json").stdout)
+    listed = json.loads(stack.offload("jobs", "list", "doomed", "--state", "FAILED", "--json").stdout)
     assert job.id in [row["id"] for row in listed]
 
 

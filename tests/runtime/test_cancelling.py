@@ -38,6 +38,7 @@ def test_a_job_cancelled_between_attempts_does_not_run_again(deploy):
     assert len(work.runs) == 1
     assert pipeline.waiting() == pipeline.dead() == []
     assert "idx" not in pipeline.record(job.id)
+    assert pipeline.states(job.id) == ["PENDING/0", "RUNNING/1", "RETRYING/1", "CANCELLED/1"]
 
 
 def test_a_job_cancelled_before_a_distant_start_never_starts(deploy):

@@ -30,7 +30,12 @@ def argument_rows(schema: Mapping[str, Any]) -> list[dict[str, str]]:
 
 
 def _takes(node: Any, definitions: Mapping[str, Any]) -> str:
-    """Return what a part of a schema takes, in a few words."""
+    """Return what a part of a schema takes, in a few words; `secret` stands before a `Secret`."""
+    is_secret = isinstance(node, dict) and node.get("writeOnly", False)
+    return f"{'secret ' if is_secret else ''}{_shape(node, definitions)}"
+
+
+def _shape(node: Any, definitions: Mapping[str, Any]) -> str:
     if not isinstance(node, dict):
         return "anything"
     if "$ref" in node:

@@ -9,6 +9,7 @@ import click
 
 from offload.cli.output import json_option, print_fields, print_rows, progress_line, say
 from offload.core.clock import iso
+from offload.core.enqueueing.bulk import counted
 from offload.core.errors import UnknownJob
 
 if TYPE_CHECKING:
@@ -116,7 +117,7 @@ def purge(stack: Any, task: str, yes: bool, as_json: bool) -> None:
     client = stack.client()
     if not yes:
         count = sum(queue.dead for queue in list_queues(client, task))
-        click.confirm(f"Delete {count} dead letters of {task} for good?", abort=True, err=True)
+        click.confirm(f"Delete {counted(count, 'dead letter')} of {task} for good?", abort=True, err=True)
     deleted = dead_letters.purge(client, task)
     if as_json:
         print_fields({"task": task, "purged": deleted}, as_json=True)

@@ -20,6 +20,8 @@ _DURATIONS = ("delay", "expires", "key_window")
 _ONE_JOB = ("payload", "id", "key", "wait", "timeout")
 """Options of a single job, which say nothing of many."""
 
+_BYTE_ORDER_MARK = "\ufeff"
+
 
 @click.command()
 @click.argument("task")
@@ -90,9 +92,9 @@ def _instead(name: str) -> str:
 def _read_payload(text: str) -> dict[str, Any]:
     try:
         if text == "-":
-            value = json.load(sys.stdin)
+            value = json.loads(sys.stdin.read().removeprefix(_BYTE_ORDER_MARK))
         elif text.startswith("@"):
-            value = json.loads(Path(text[1:]).read_text(encoding="utf-8"))
+            value = json.loads(Path(text[1:]).read_text(encoding="utf-8-sig"))
         else:
             value = json.loads(text)
     except OSError as error:

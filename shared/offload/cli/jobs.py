@@ -39,7 +39,7 @@ def show(stack: Any, job_id: str, as_json: bool) -> None:
 
 
 @jobs.command(name="list")
-@click.option("--task", help="Only this task's jobs.")
+@click.argument("task", required=False)
 @click.option(
     "--state",
     type=click.Choice([state.value for state in State], case_sensitive=False),
@@ -49,7 +49,7 @@ def show(stack: Any, job_id: str, as_json: bool) -> None:
 @json_option
 @click.pass_obj
 def list_(stack: Any, task: str | None, state: str | None, limit: int, as_json: bool) -> None:
-    """List the jobs that need attention, newest first: FAILED, RETRYING and SCHEDULED.
+    """List the jobs of TASK or of all tasks that need attention, newest first: FAILED, RETRYING and SCHEDULED.
 
     A job that starts at once and succeeds is never in the index, which keeps it cheap: show it by its id.
     """

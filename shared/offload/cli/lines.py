@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from offload.cli.output import BROKEN_PIPE, drop_output, print_fields, say
-from offload.core.enqueueing.bulk import BulkRequest, IdPrefix, PartlyEnqueued, WrongCalls, counted
+from offload.core.enqueueing.bulk import BulkRequest, ClashingCall, IdPrefix, PartlyEnqueued, WrongCalls, counted
 from offload.core.errors import PayloadError, Refused, Unavailable
 from offload.core.ids import system_random
 
@@ -115,7 +115,10 @@ class _Numbers:
 
     def told(self, errors: dict[int, OffloadError]) -> list[str]:
         """Return errors with their lines."""
-        return [f"line {self.line(index)}: {error}" for index, error in errors.items()]
+        return [f"line {self.line(index)}: {self._text(error)}" for index, error in errors.items()]
+
+    def _text(self, error: OffloadError) -> str:
+        return error.with_other(f"line {self.line(error.other)}") if isinstance(error, ClashingCall) else str(error)
 
 
 def enqueue_lines(client: Client, lines: Lines, id_prefix: str | None, *, as_json: bool) -> None:
@@ -142,6 +145,9 @@ def enqueue_lines(client: Client, lines: Lines, id_prefix: str | None, *, as_jso
             )
             jobs = client.send_many(bulk)
         way.done = len(jobs)
+        if not jobs:
+            place = "stdin" if lines.source == "-" else lines.source
+            say(f"0 jobs: {place} has no lines, or only blank ones", error=True)
         _print(lines.task, way.prefix, jobs, as_json=as_json)
     except WrongCalls as wrong:
         more = f"\n  and {wrong.count - len(wrong.errors)} more" if wrong.count > len(wrong.errors) else ""
@@ -153,7 +159,7 @@ def enqueue_lines(client: Client, lines: Lines, id_prefix: str | None, *, as_jso
         say("\n".join(numbers.told(partly.failures)), error=True)
         if as_json:
             failures = [(numbers.line(index), error) for index, error in partly.failures.items()]
-            _print_sum(lines.task, way.prefix, len(partly.handles), partly.failed, failures)
+            _print_sum(lines.task, way.prefix, partly.handles, partly.failed, failures)
         way.show()
         # The error of the library counts calls, and here lines are counted.
         of_service = any(isinstance(error, Unavailable | Refused) for error in partly.failures.values())
@@ -179,17 +185,19 @@ class _WayOn:
         self.prefix = prefix
         self.done: int | None = None
         self._begun = False
+        self._reached = self._total = 0
 
     def report(self, bar: Callable[[int, int], None] | None, done: int, total: int) -> None:
         """Take a report of the progress; the first one comes before anything is sent."""
         if total and not self._begun:
             say(f"id prefix: {self.prefix}", error=True)
             self._begun = True
+        self._reached, self._total = done, total
         if bar is not None:
             bar(done, total)
 
     def show(self) -> None:
-        """Say what is enqueued, and how to go on, if anybody still reads it."""
+        """Say how many jobs are dealt with, and how to go on, if anybody still reads it."""
         with suppress(BrokenPipeError):
             self._show()
 
@@ -199,26 +207,50 @@ class _WayOn:
             are = "is" if self.done == 1 else "are"
             say(f"{counted(self.done, 'job')} {are} enqueued; print the ids with {again}", error=True)
         elif self._begun:
-            say(f"enqueue what is missing with {again}", error=True)
+            say(
+                f"{self._reached} of {counted(self._total, 'job')} {'is' if self._total == 1 else 'are'} dealt with; "
+                f"enqueue what is missing with {again}",
+                error=True,
+            )
         else:
             say("nothing was enqueued", error=True)
 
 
 def _print(task: str, prefix: str, jobs: JobHandles[JobHandle[Any]], *, as_json: bool) -> None:
     if as_json:
-        _print_sum(task, prefix, len(jobs), 0, [])
+        _print_sum(task, prefix, jobs, 0, [])
     elif sys.stdout.isatty():
-        say(f"{counted(len(jobs), 'job')} {'is' if len(jobs) == 1 else 'are'} enqueued")
+        if jobs:
+            say(f"{counted(len(jobs), 'job')} {'is' if len(jobs) == 1 else 'are'} enqueued{_old(jobs)}")
     else:
         for job in jobs:
             say(job.id)
+        old = _old(jobs)
+        if old:
+            say(f"{counted(len(jobs), 'job')}{old}", error=True)
     sys.stdout.flush()  # a reader that has gone is met here, not when Python ends
 
 
-def _print_sum(task: str, prefix: str, total: int, failed: int, failures: list[tuple[int, OffloadError]]) -> None:
+def _new(jobs: Iterable[JobHandle[Any] | None]) -> int:
+    return sum(job is not None and job.created is True for job in jobs)
+
+
+def _old(jobs: JobHandles[JobHandle[Any]]) -> str:
+    """Say how many jobs are new, where some were there already."""
+    new = _new(jobs)
+    return "" if new == len(jobs) else f", {new or 'none'} of them new: the others were there already"
+
+
+def _print_sum(
+    task: str,
+    prefix: str,
+    jobs: JobHandles[Any],
+    failed: int,
+    failures: list[tuple[int, OffloadError]],
+) -> None:
     named = [{"line": line, "error": str(error)} for line, error in failures]
-    fields = {"task": task, "id_prefix": prefix, "jobs": total, "enqueued": total - failed, "failed": failed}
-    print_fields({**fields, "failures": named}, as_json=True)
+    enqueued = {"jobs": len(jobs), "enqueued": len(jobs) - failed, "new": _new(jobs), "failed": failed}
+    print_fields({"task": task, "id_prefix": prefix, **enqueued, "failures": named}, as_json=True)
 
 
 @contextmanager

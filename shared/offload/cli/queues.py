@@ -16,11 +16,11 @@ def queues() -> None:
 
 
 @queues.command(name="list")
-@click.option("--task", help="Only this task's queues.")
+@click.argument("task", required=False)
 @json_option
 @click.pass_obj
 def list_(stack: Any, task: str | None, as_json: bool) -> None:
-    """List the queues with their approximate numbers of waiting, in-flight, delayed and dead messages."""
+    """List the queues of TASK or of all tasks: how many messages wait, are in flight, delayed or dead, roughly."""
     from offload.operate.queues import list_queues
 
     rows = [asdict(state) for state in list_queues(stack.client(), task)]

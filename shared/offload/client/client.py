@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
 
 from offload.client import stand_ins
 from offload.client.cancelling import cancel
@@ -100,6 +100,14 @@ class Client:
         client._begin(lambda known: connect_to(name, known), SystemClock(), system_random())  # noqa: SLF001 - its own
         stand_ins.note(client)
         return client
+
+    def __reduce__(self) -> NoReturn:
+        """Refuse to be pickled: a client has threads, connections and a source of ids of its own process.
+
+        Raises:
+            TypeError: Always; says what to do instead.
+        """
+        raise TypeError("a Client cannot be pickled: call Client.from_stack() where it is to be used")
 
     @property
     def manifest(self) -> Manifest:
@@ -278,7 +286,7 @@ class Client:
         Raises:
             UnknownJob: There is none.
         """
-        return JobHandle(job_id, self.job(job_id).task, stand_ins.behind(self), _accepted=False)
+        return JobHandle(job_id, self.job(job_id).task, stand_ins.behind(self), created=None, _accepted=False)
 
     async def ahandle(self, job_id: str) -> JobHandle[Any]:
         """`handle` for `async` code."""

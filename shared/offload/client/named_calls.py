@@ -8,7 +8,8 @@ from __future__ import annotations
 import hashlib
 from typing import TYPE_CHECKING
 
-from offload.core.errors import DefinitionError, Refused
+from offload.core.enqueueing.bulk import ClashingCall
+from offload.core.errors import Refused
 from offload.core.jobs.arguments import canonical
 from offload.core.jobs.idempotency_keys import compared
 
@@ -43,7 +44,7 @@ class NamedCalls:
             when the call has a job of its own.
 
         Raises:
-            DefinitionError: An earlier call has the same id and differs, or the same key and other arguments.
+            ClashingCall: An earlier call has the same id and differs, or the same key and other arguments.
             PayloadError: The payload cannot be written as JSON.
             Refused: The disk is full.
         """
@@ -64,22 +65,19 @@ class NamedCalls:
     def _of_id(self, index: int, job_id: str, whole: bytes) -> int | None:
         place = self._prefix.index_of(job_id)
         if place is not None and place != index:
-            msg = f"id={job_id!r} is the id that the id prefix gives to call {place}: give this call another id"
-            raise DefinitionError(msg)
+            raise ClashingCall(
+                f"id={job_id!r} is the id that the id prefix gives to", place, ": give this one another id"
+            )
         found = self._find("id", job_id)
         if found is not None and found[2] != whole:
-            msg = f"id={job_id!r} is that of call {found[0]}, which differs: give each job an id of its own"
-            raise DefinitionError(msg)
+            raise ClashingCall(f"id={job_id!r} is that of", found[0], ", which differs: give each job an id of its own")
         return None if found is None else found[0]
 
     def _of_key(self, options: CheckedOptions, arguments: bytes) -> int | None:
         found = self._find("key", str(options.key))
         if found is not None and found[1] != arguments and not options.key_may_differ:
-            msg = (
-                f"key={options.key!r} is that of call {found[0]}, which has other arguments: use another key, or say "
-                "key_may_differ=True to get that call's job"
-            )
-            raise DefinitionError(msg)
+            fix = ", which has other arguments: use another key, or say key_may_differ=True to get the job of that one"
+            raise ClashingCall(f"key={options.key!r} is that of", found[0], fix)
         return None if found is None else found[0]
 
     def _find(self, kind: str, name: str) -> tuple[int, bytes, bytes] | None:

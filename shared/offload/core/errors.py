@@ -179,8 +179,8 @@ class ResultExpired(OffloadError):
 def unknown_job(job_id: str, stack: str) -> UnknownJob:
     """Return the error for a job that has no record, which says why there may be none."""
     return UnknownJob(
-        f"no job {job_id!r} in stack {stack!r}: check the id; records live 35 days. Or the job waits for its start: "
-        "one that was enqueued with track='start', or by a message of another program, has no record before"
+        f"no job {job_id!r} in stack {stack!r}: check the id; records live 35 days. Or the job waits: one that was "
+        "enqueued with track='start', or by a message of another program, has no record until a worker receives it"
     )
 
 

@@ -92,6 +92,10 @@ class Cron:
             return f"cron({minute} {hour} {day} {month} ? *)"
         return f"cron({minute} {hour} ? {month} {weekday} *)"
 
+    def describe(self) -> str:
+        """Return the EventBridge spelling with the time zone, such as `cron(0 2 * * ? *) Europe/Oslo`."""
+        return f"{self.aws_expression()} {self.timezone}"
+
     def _weekday_part(self, part: str) -> str:
         if "/" in part:
             self._refuse("a step over day-of-week has no EventBridge equivalent: list the days")
@@ -193,6 +197,10 @@ class Every:
                 count = minutes // size
                 return f"rate({count} {unit}{'' if count == 1 else 's'})"
         raise AssertionError(minutes)  # every whole number divides by 1
+
+    def describe(self) -> str:
+        """Return the EventBridge spelling; a rate has no time zone."""
+        return self.aws_expression()
 
 
 Schedule = Cron | Every

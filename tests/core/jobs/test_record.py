@@ -42,6 +42,15 @@ def test_the_attempt_of_a_claim_is_filled_in():
     assert job.history[-1]["attempt"] == 4
 
 
+@pytest.mark.parametrize(
+    ("attempt", "before"), [(1, [["PENDING", 1, 0], ["RUNNING", 2, 0], ["RETRYING", 3, 1]]), (0, [["PENDING", 1, 0]])]
+)
+def test_the_attempt_of_a_cancel_is_filled_in(attempt, before):
+    history = [*before, ["CANCELLED", AT, 0]]
+    job = Job.read({"id": "a", "task": "t", "state": "CANCELLED", "attempt": attempt, "history": history})
+    assert (job.history[-1]["state"], job.history[-1]["attempt"]) == ("CANCELLED", attempt)
+
+
 def test_a_run_whose_worker_died_has_its_own_number():
     record = {
         "id": "a",

@@ -52,6 +52,18 @@ def _no_defaults(monkeypatch):
         ({"allow": ("s3:GetObject",)}, ("allow='s3:GetObject'", "Allow(")),
         ({"environment": {"A": 1}}, ("environment={'A': 1}", "names to texts")),
         ({"environment": ["A"]}, ("environment=['A']", "names to texts")),
+        (
+            {"environment": {"AWS_REGION": "x"}},
+            ("environment sets AWS_REGION, which Lambda sets itself: leave it out",),
+        ),
+        ({"environment": {"AWS_SESSION_TOKEN": "x"}}, ("environment sets AWS_SESSION_TOKEN",)),
+        ({"environment": {"_HANDLER": "x"}}, ("environment sets _HANDLER", "Lambda sets itself")),
+        ({"environment": {"LAMBDA_TASK_ROOT": "x"}}, ("environment sets LAMBDA_TASK_ROOT",)),
+        ({"environment": {"OFFLOAD_TASK": "x"}}, ("environment sets OFFLOAD_TASK, which is reserved for the worker",)),
+        *(
+            ({"environment": {name: "x"}}, (f"environment has {name!r}", "at least two letters"))
+            for name in ("", "A", "1A", "_A", "A-B", "A B", "Ä1")
+        ),
         ({"time_limit": 5}, ("'time_limit' is not a task setting", "timeout")),
     ],
 )
@@ -107,7 +119,7 @@ def test_settings_are_described_as_json_values():
         "soft_timeout": "30s",
         "rate_limit": RateLimit("10/m"),
         "priorities": ("default", "high"),
-        "schedules": [Cron("0 2 * * *"), Every("1h")],
+        "schedules": [Cron("0 2 * * *", timezone="Europe/Oslo"), Every("1h")],
         "expires": 90,
     }
     shown = make_settings(given).describe()
@@ -115,7 +127,7 @@ def test_settings_are_described_as_json_values():
     assert shown["retry"]["max_attempts"] == 5
     assert (shown["timeout"], shown["soft_timeout"], shown["expires"]) == ("1m", "30s", "1m30s")
     assert (shown["rate_limit"], shown["priorities"]) == ("10/m", ["default", "high"])
-    assert shown["schedules"] == ["cron(0 2 * * ? *)", "rate(1 hour)"]
+    assert shown["schedules"] == ["cron(0 2 * * ? *) Europe/Oslo", "rate(1 hour)"]
 
 
 def test_producers_learn_what_they_cannot_know_without_the_task():

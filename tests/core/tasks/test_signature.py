@@ -219,7 +219,7 @@ def _definition(body: str) -> None:
     [
         ("@task\ndef work(*args: int): ...", "arguments travel by name"),
         ("@task\ndef work(**rest): ...", "parameter **rest cannot be in a payload"),
-        ("@task\ndef work(a, /): ...", "cannot be in a payload"),
+        ("@task\ndef work(a, /): ...", "parameter a stands before `/`, so it has no name for callers"),
         ("from __future__ import annotations\n@task\ndef work(a: Missing): ...", "Import the name at module level"),
         ("import threading\n@task\ndef work(a: threading.Thread): ...", "parameters cannot be written as JSON"),
         ("import threading\n@task\ndef work() -> threading.Thread: ...", "return annotation cannot be written as JSON"),

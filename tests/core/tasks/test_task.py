@@ -122,6 +122,39 @@ def test_an_option_among_the_arguments_is_told_where_it_belongs(recording, given
     assert recording.sent == []
 
 
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [
+        ("s", "task 'work' has no attribute 's': write .si(...), a call as a value for delay_many"),
+        ("apply", "task 'work' has no attribute 'apply': write task(...), a plain call, or .delay(...)"),
+        ("map", "task 'work' has no attribute 'map': write .delay_many(...)"),
+        ("dealy", "task 'work' has no attribute 'dealy'"),
+    ],
+)
+def test_a_method_of_celerys_tasks_names_its_counterpart(name, said):
+    for each in (work, work.options(delay=5)):
+        with pytest.raises(AttributeError) as missing:
+            getattr(each, name)
+        assert str(missing.value) == said
+        assert not hasattr(each, name)
+
+
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [
+        ("get", "a JobHandle has no attribute 'get': write .result(timeout=...)"),
+        ("state", "a JobHandle has no attribute 'state': write .status()"),
+        ("resutl", "a JobHandle has no attribute 'resutl'"),
+    ],
+)
+def test_a_method_of_celerys_results_names_its_counterpart(name, said):
+    with Pipeline(work):
+        job = work.delay(1)
+        with pytest.raises(AttributeError) as missing:
+            getattr(job, name)
+    assert str(missing.value) == said
+
+
 def test_celerys_spelling_of_a_time(recording):
     moment = datetime(2026, 12, 24, 17, tzinfo=UTC)
     plain.apply_async((1,), eta=moment)

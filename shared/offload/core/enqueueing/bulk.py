@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, Generic, NamedTuple, TypeVar, overload
+from typing import TYPE_CHECKING, Any, Generic, NamedTuple, NoReturn, TypeVar, overload
 
 from offload.core.errors import DefinitionError, OffloadError, PayloadError
 from offload.core.ids import JOB_ID, new_id
@@ -119,6 +119,18 @@ class JobHandles(Sequence[H_co], Generic[H_co]):
         self.id_prefix: str = id_prefix
         self._count, self._handle = count, handle
 
+    def __reduce__(self) -> NoReturn:
+        """Refuse to be pickled, as each handle does.
+
+        Raises:
+            TypeError: Always; says what to send instead.
+        """
+        msg = (
+            f"the handles of {counted(self._count, 'job')} cannot be pickled, because they have this process's client: "
+            "send [handle.id for handle in handles], and call Client.from_stack().handle(id) there"
+        )
+        raise TypeError(msg)
+
     def __len__(self) -> int:
         """Return how many jobs there are."""
         return self._count
@@ -145,6 +157,28 @@ class JobHandles(Sequence[H_co], Generic[H_co]):
 def counted(number: int, noun: str) -> str:
     """Return a number with its noun: `1 job`, `2 jobs`."""
     return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
+
+
+class ClashingCall(DefinitionError):
+    """A call of a bulk has the id or the key of another call, and differs from it.
+
+    Attributes:
+        other: Index of the other call.
+    """
+
+    def __init__(self, name: str, other: int, fix: str) -> None:
+        """Keep the name that both have, where the other call is, and what to do."""
+        super().__init__(name, other, fix)
+        self.other: int = other
+        self._name, self._fix = name, fix
+
+    def __str__(self) -> str:
+        """Name the other call by its index."""
+        return self.with_other(f"call {self.other}")
+
+    def with_other(self, named: str) -> str:
+        """Return the text with another name for the other call, such as its line in a file."""
+        return f"{self._name} {named}{self._fix}"
 
 
 class WrongCalls(PayloadError):

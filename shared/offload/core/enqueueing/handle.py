@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, NoReturn, Protocol, TypeVar
 
 from offload.core.jobs.manual_retry import LOOK_FOR_SECONDS
 
@@ -56,15 +56,44 @@ class JobHandle(Generic[R_co]):
     Attributes:
         id: The job's id.
         task: The task's name.
-        created: False when the id or the idempotency key named a job that was there already.
+        created: False when the id or the idempotency key named a job that was there already. None for a handle that was
+            made from an id (`Client.handle`), which enqueued nothing.
     """
 
     id: str
     task: str
     _service: JobService = field(repr=False, compare=False)
     _read_result: Callable[[str], Any] | None = field(default=None, repr=False, compare=False)
-    created: bool = True
+    created: bool | None = field(default=True, compare=False)
     _accepted: bool = field(default=True, repr=False, compare=False)
+
+    if not TYPE_CHECKING:  # a type checker that saw this would take every misspelt name for a method
+
+        def __getattr__(self, name: str) -> NoReturn:
+            """Say what stands for a method of Celery's results."""
+            from offload.core.enqueueing.celery_names import no_method_of_handles  # only an error needs it
+
+            raise no_method_of_handles(name)
+
+    def __reduce__(self) -> NoReturn:
+        """Refuse to be pickled: the client behind the handle is of this process.
+
+        Raises:
+            TypeError: Always; says what to send instead.
+        """
+        msg = (
+            f"the handle of job {self.id!r} cannot be pickled, because it has this process's client: send handle.id, "
+            "and call Client.from_stack().handle(id) there"
+        )
+        raise TypeError(msg)
+
+    def __copy__(self) -> JobHandle[R_co]:
+        """Return the handle itself, which nothing can change."""
+        return self
+
+    def __deepcopy__(self, _memo: dict[int, Any]) -> JobHandle[R_co]:
+        """Return the handle itself."""
+        return self
 
     @property
     def _accepted_for(self) -> str | None:

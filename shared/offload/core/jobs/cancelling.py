@@ -21,6 +21,7 @@ def cancel_waiting(job_id: str, now: int, task: str | None = None) -> Write[JobR
     Its message stays in its queue, and the worker that receives it drops it.
 
     The record keeps the deletion time it has, which lies after the message's own end however late the job was to start.
+    The write does not read the attempt, so the entry of the history says 0; `history_with_attempts` fills it in.
     """
     waiting: Condition = tuple((Test("state", "=", state.value),) for state in _WAITING)
     return Write(

@@ -131,6 +131,9 @@ def history_with_attempts(record: JobRecord | Mapping[str, Any]) -> list[list[An
     A claim adds one to `attempt` without reading it, so its own entry cannot name the number and says 0. For the last
     claim the number is the record's. An earlier claim still says 0 only where its worker died, and its number is one
     more than that of the entry before it.
+
+    The cancel of a job that waits does not read the number either. A cancel ends the job, so the number of its entry is
+    the record's.
     """
     history: list[list[Any]] = list(record.get("history", []))
     claims = [index for index, entry in enumerate(history) if entry[0] == State.RUNNING.value]
@@ -138,8 +141,14 @@ def history_with_attempts(record: JobRecord | Mapping[str, Any]) -> list[list[An
         if history[index][2] == 0:
             before = history[index - 1][2] if index else 0
             number = record.get("attempt", 0) if index == claims[-1] else before + 1
-            history[index] = [*history[index][:2], number, *history[index][3:]]
+            history[index] = _numbered(history[index], number)
+    if history and history[-1][0] == State.CANCELLED.value:
+        history[-1] = _numbered(history[-1], record.get("attempt", 0))
     return history
+
+
+def _numbered(entry: list[Any], attempt: int) -> list[Any]:
+    return [*entry[:2], attempt, *entry[3:]]
 
 
 def history_and(record: JobRecord, entry: list[Any]) -> list[list[Any]]:

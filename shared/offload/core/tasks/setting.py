@@ -125,6 +125,53 @@ def is_texts(name: str, value: Any) -> Any:
     return value
 
 
+LAMBDAS_OWN = frozenset(
+    {
+        "_HANDLER",
+        "_X_AMZN_TRACE_ID",
+        "AWS_ACCESS_KEY",
+        "AWS_ACCESS_KEY_ID",
+        "AWS_DEFAULT_REGION",
+        "AWS_EXECUTION_ENV",
+        "AWS_LAMBDA_FUNCTION_MEMORY_SIZE",
+        "AWS_LAMBDA_FUNCTION_NAME",
+        "AWS_LAMBDA_FUNCTION_VERSION",
+        "AWS_LAMBDA_INITIALIZATION_TYPE",
+        "AWS_LAMBDA_LOG_GROUP_NAME",
+        "AWS_LAMBDA_LOG_STREAM_NAME",
+        "AWS_LAMBDA_RUNTIME_API",
+        "AWS_REGION",
+        "AWS_SECRET_ACCESS_KEY",
+        "AWS_SESSION_TOKEN",
+        "LAMBDA_RUNTIME_DIR",
+        "LAMBDA_TASK_ROOT",
+    }
+)
+"""Variables that Lambda sets and nobody else may (Lambda Developer Guide, "Defined runtime environment variables")."""
+
+WORKERS_OWN = frozenset(
+    {"OFFLOAD_TASK", "OFFLOAD_MANIFEST", "POWERTOOLS_SERVICE_NAME", "POWERTOOLS_LOG_LEVEL", "PYTHONDONTWRITEBYTECODE"}
+)
+"""Variables that the app sets for the worker."""
+
+_VARIABLE = re.compile(r"[a-zA-Z][a-zA-Z0-9_]+")
+"""What Lambda takes as the name of a variable."""
+
+
+def is_environment(name: str, value: Any) -> Any:
+    """Check environment variables: Lambda and the worker set some themselves, and Lambda takes few names."""
+    for variable in sorted(is_texts(name, value)):
+        if variable in WORKERS_OWN:
+            raise DefinitionError(f"{name} sets {variable}, which is reserved for the worker: leave it out")
+        if variable in LAMBDAS_OWN:
+            raise DefinitionError(f"{name} sets {variable}, which Lambda sets itself: leave it out")
+        if not _VARIABLE.fullmatch(variable):
+            raise DefinitionError(
+                f"{name} has {variable!r}: write at least two letters, digits and _, the first a letter"
+            )
+    return value
+
+
 def is_task_name(name: str, value: Any, *, optional: bool = False) -> Any:
     """Check the name of a task."""
     if optional and value is None:

@@ -119,7 +119,7 @@ class Settings:
             check=checks.is_tuple_of(checks.is_schedule),
             takes="`Cron`, `Every`",
             meaning="jobs made by the clock",
-            show=lambda schedules: [schedule.aws_expression() for schedule in schedules],
+            show=lambda schedules: [schedule.describe() for schedule in schedules],
         ),
     )
     result_ttl: Duration = setting(
@@ -199,7 +199,7 @@ class Settings:
     environment: dict[str, str] = setting(
         dict,
         Setting(
-            check=checks.is_texts,
+            check=checks.is_environment,
             takes="texts by name",
             meaning="environment variables; no secrets",
             default="`{}`",

@@ -63,6 +63,12 @@ class Signature:
             raise DefinitionError(msg) from error
         fields: dict[str, Any] = {}
         for parameter in self._signature.parameters.values():
+            if parameter.kind is inspect.Parameter.POSITIONAL_ONLY:
+                msg = (
+                    f"task {name!r}: parameter {parameter} stands before `/`, so it has no name for callers: arguments "
+                    "travel by name, so leave out the `/`"
+                )
+                raise DefinitionError(msg)
             if parameter.kind not in _BY_NAME:
                 msg = (
                     f"task {name!r}: parameter {parameter} cannot be in a payload: "

@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import inspect
 import sys
-from typing import TYPE_CHECKING, Any, Generic, ParamSpec, Protocol, TypeVar, overload
+from typing import TYPE_CHECKING, Any, Generic, NoReturn, ParamSpec, Protocol, TypeVar, overload
 
 from offload.core.enqueueing.bulk import BulkRequest, in_own_thread
 from offload.core.enqueueing.options import CheckedOptions, EnqueueOptions
@@ -72,6 +72,14 @@ class AnyTask(Generic[P, R]):
     def __repr__(self) -> str:
         """Show the name."""
         return f"<task {self.name}>"
+
+    if not TYPE_CHECKING:  # a type checker that saw this would take every misspelt name for a method
+
+        def __getattr__(self, name: str) -> NoReturn:
+            """Say what stands for a method of Celery's tasks."""
+            from offload.core.enqueueing.celery_names import no_method_of_tasks  # only an error needs it
+
+            raise no_method_of_tasks(vars(self).get("name", "?"), name)
 
     def delay(self, *args: P.args, **kwargs: P.kwargs) -> JobHandle[R]:
         """Enqueue a job and return at once.
@@ -194,6 +202,14 @@ class TaskWithOptions(Generic[P, R]):
         """Keep both."""
         self.task: AnyTask[P, R] = task
         self.options: CheckedOptions = options
+
+    if not TYPE_CHECKING:
+
+        def __getattr__(self, name: str) -> NoReturn:
+            """Say what stands for a method of Celery's tasks."""
+            from offload.core.enqueueing.celery_names import no_method_of_tasks
+
+            raise no_method_of_tasks(getattr(vars(self).get("task"), "name", "?"), name)
 
     def delay(self, *args: P.args, **kwargs: P.kwargs) -> JobHandle[R]:
         """Enqueue a job with these options; see `Task.delay`."""
