@@ -58,10 +58,9 @@ class Pipeline:
 
     Within `with Pipeline(...)`, and in a test that takes the `pipeline` fixture, `.delay()` and the clients of deployed
     stacks enqueue to this pipeline.
-    Nothing runs until the test lets time pass with `run_until_idle` or `advance`. Then invocations run beside each other,
-    as many for each lane as the task's `max_concurrency` allows, and a job that waits in virtual time lets others run. At
-    the end, unexpected dead letters
-    raise `DeadLettered`.
+    Nothing runs until the test lets time pass with `run_until_idle` or `advance`. Then invocations run beside each
+    other, in each lane as many as the task's `max_concurrency`, and a job that waits in virtual time lets others run.
+    At the end, unexpected dead letters raise `DeadLettered`.
 
     Attributes:
         clock: The virtual clock; it begins at the present, or where `start` says.
