@@ -228,7 +228,9 @@ class Client:
     ) -> JobHandles[JobHandle[Any]]:
         """`enqueue_many` for `async` code; `payloads` is read and `progress` is called in another thread."""
         return await in_own_thread(
-            lambda told: self.enqueue_many(task, payloads, progress=told, id_prefix=id_prefix, **options), progress
+            lambda calls, told: self.enqueue_many(task, calls, progress=told, id_prefix=id_prefix, **options),
+            payloads,
+            progress,
         )
 
     def send_many(self, bulk: BulkRequest) -> JobHandles[JobHandle[Any]]:
