@@ -427,6 +427,20 @@ def test_a_queue_that_is_out_is_not_asked_a_hundred_times(pipeline):
     assert set(partly.value.handles) == {None}
 
 
+def test_a_queue_that_fails_now_and_then_is_not_out(pipeline):
+    send_batch, requests = pipeline.queues.port.send_batch, []
+
+    def fail_every_second(queue, each):
+        requests.append(each)
+        return [THROTTLED] * len(each) if len(requests) % 2 else send_batch(queue, each)
+
+    pipeline.queues.port.send_batch = fail_every_second
+    with pytest.raises(PartlyEnqueued) as partly:
+        send.delay_many(numbers(20 * (MOST_FAILED_REQUESTS + 2)))
+    assert partly.value.failed == 10 * (MOST_FAILED_REQUESTS + 2)
+    assert len(pipeline.waiting()) == 10 * (MOST_FAILED_REQUESTS + 2)
+
+
 def test_a_queue_that_takes_some_of_each_request_is_not_out(pipeline):
     refuse(pipeline, *(str(number) for number in range(200) if number % 10))
     with pytest.raises(PartlyEnqueued) as partly:
