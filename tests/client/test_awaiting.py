@@ -457,6 +457,20 @@ def test_a_timeout_of_the_callers_own_drops_the_wait(client, table):
     asyncio.run(produce())
 
 
+def test_a_loop_that_was_closed_asks_no_more(client, table):
+    job = double.delay(1)
+    loop = asyncio.new_event_loop()
+    wait = loop.create_task(job.aresult())
+    loop.run_until_complete(asyncio.sleep(0.15))
+    loop.close()  # with the wait in it
+    wait._log_destroy_pending = False
+    ended = time.monotonic() + PATIENCE
+    while client._poller._thread is not None and time.monotonic() < ended:
+        time.sleep(0.02)
+    assert client._poller._thread is None, "a wait of a closed loop is dropped at its next look"
+    assert wait is not None, "it is kept: a wait that is collected has given up"
+
+
 def test_a_loop_that_is_closed_meanwhile_is_no_error(client, table, caplog):
     job = double.delay(1)
     loop = asyncio.new_event_loop()

@@ -303,6 +303,31 @@ def test_a_second_look_that_fails_is_told_and_bounded_too(stack, client):
     assert stack.reads == 3
 
 
+def test_a_failure_is_forgotten_after_a_look_that_succeeds(stack, client):
+    stack.deploy(early)
+    client.enqueue("early", {})
+    stack.failure = Unavailable("no answer")
+    stack.pipeline.clock.advance(5)
+    with pytest.raises(Unavailable, match="no answer"):
+        client.enqueue("late", {"name": "a"})
+    stack.failure = None
+    stack.pipeline.clock.advance(5)
+    for _ in range(2):  # the second within five seconds of the look that succeeded
+        with pytest.raises(UnknownTask):
+            client.enqueue("late", {"name": "a"})
+    assert stack.reads == 3
+
+
+def test_a_clock_that_was_set_back_does_not_put_off_the_next_look(stack, client, monkeypatch):
+    stack.deploy(early)
+    client.enqueue("early", {})
+    now = stack.pipeline.clock.now()
+    monkeypatch.setattr(client._connector._clock, "now", lambda: now - 3_600_000)
+    stack.deploy(early, late)
+    looked = client._connector.look_again(client._connector.connection())
+    assert "late" in looked.manifest.tasks
+
+
 def test_a_stack_that_was_made_anew_is_connected_to_anew(stack, client):
     stack.deploy(early)
     client.enqueue("early", {})

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import threading
 import tracemalloc
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
@@ -200,7 +201,69 @@ def test_async_code_that_is_cancelled_stops_enqueueing(pipeline):
         go_on.set()
 
     asyncio.run(cancelled())
+    end_threads()
     assert len(pipeline.waiting()) <= 10
+
+
+def end_threads():
+    """Wait for the threads in which many jobs are enqueued."""
+    for thread in threading.enumerate():
+        if thread.name == "offload-many":
+            thread.join(10)
+            assert not thread.is_alive()
+
+
+def test_async_code_that_is_cancelled_reads_no_further_calls(pipeline):
+    first, go_on, read = threading.Event(), threading.Event(), []
+
+    def calls():
+        for number in range(100):
+            read.append(number)
+            yield str(number)
+            first.set()
+            assert go_on.wait(10)
+
+    async def cancelled():
+        work = asyncio.create_task(send.adelay_many(calls()))
+        await asyncio.to_thread(first.wait)
+        work.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await work
+
+    asyncio.run(cancelled())  # does not wait for the calls, which are not read to their end yet
+    go_on.set()
+    end_threads()
+    assert read in ([0], [0, 1])
+    assert pipeline.waiting() == []
+
+
+def test_async_code_takes_none_of_the_programs_threads(pipeline):
+    async def enqueue():
+        go_on = threading.Event()
+        loop = asyncio.get_running_loop()
+        loop.set_default_executor(ThreadPoolExecutor(1))
+        busy = asyncio.create_task(asyncio.to_thread(go_on.wait))
+        await asyncio.sleep(0)
+        try:
+            return await asyncio.wait_for(send.adelay_many(numbers(2)), 10)
+        finally:
+            go_on.set()
+            await busy
+
+    assert len(asyncio.run(enqueue())) == 2
+    assert len(pipeline.waiting()) == 2
+
+
+def test_async_code_is_told_whatever_ends_the_work(pipeline):
+    def progress(_, __):
+        raise StopIteration
+
+    async def enqueue():
+        await asyncio.wait_for(send.adelay_many(numbers(2), progress=progress), 10)
+
+    with pytest.raises(RuntimeError, match="StopIteration"):
+        asyncio.run(enqueue())
+    assert pipeline.waiting() == []
 
 
 # Wrong calls
@@ -362,6 +425,20 @@ def test_a_queue_that_is_out_is_not_asked_a_hundred_times(pipeline):
     assert partly.value.failed == 1_000
     assert len(partly.value.failures) == 100
     assert set(partly.value.handles) == {None}
+
+
+def test_a_queue_that_fails_now_and_then_is_not_out(pipeline):
+    send_batch, requests = pipeline.queues.port.send_batch, []
+
+    def fail_every_second(queue, each):
+        requests.append(each)
+        return [THROTTLED] * len(each) if len(requests) % 2 else send_batch(queue, each)
+
+    pipeline.queues.port.send_batch = fail_every_second
+    with pytest.raises(PartlyEnqueued) as partly:
+        send.delay_many(numbers(20 * (MOST_FAILED_REQUESTS + 2)))
+    assert partly.value.failed == 10 * (MOST_FAILED_REQUESTS + 2)
+    assert len(pipeline.waiting()) == 10 * (MOST_FAILED_REQUESTS + 2)
 
 
 def test_a_queue_that_takes_some_of_each_request_is_not_out(pipeline):

@@ -8,6 +8,9 @@ import sys
 from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
+LOOP_SCOPE = "asyncio_default_fixture_loop_scope=function"
+"""What pytest-asyncio asks every project to choose."""
+
 EXAMPLE = re.compile(r"<!-- example: (\S+) -->\n```python\n(.*?)```", re.DOTALL)
 
 
@@ -18,7 +21,16 @@ def test_the_examples_pass_as_they_stand(tmp_path):
         (tmp_path / path).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / path).write_text(code, encoding="utf-8")
     done = subprocess.run(
-        [str(Path(sys.executable).with_name("pytest")), "-q", "-W", "error", "-p", "no:cacheprovider"],
+        [
+            str(Path(sys.executable).with_name("pytest")),
+            "-q",
+            "-W",
+            "error",
+            "-p",
+            "no:cacheprovider",
+            "-o",
+            LOOP_SCOPE,
+        ],
         cwd=tmp_path,
         capture_output=True,
         text=True,

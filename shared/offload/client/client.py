@@ -102,11 +102,7 @@ class Client:
         return client
 
     def __reduce__(self) -> NoReturn:
-        """Refuse to be pickled: a client has threads, connections and a source of ids of its own process.
-
-        Raises:
-            TypeError: Always; says what to do instead.
-        """
+        """Refuse to be pickled: a client has threads, connections and a source of ids of its own process."""
         raise TypeError("a Client cannot be pickled: call Client.from_stack() where it is to be used")
 
     @property
@@ -236,7 +232,9 @@ class Client:
     ) -> JobHandles[JobHandle[Any]]:
         """`enqueue_many` for `async` code; `payloads` is read and `progress` is called in another thread."""
         return await in_own_thread(
-            lambda told: self.enqueue_many(task, payloads, progress=told, id_prefix=id_prefix, **options), progress
+            lambda calls, told: self.enqueue_many(task, calls, progress=told, id_prefix=id_prefix, **options),
+            payloads,
+            progress,
         )
 
     def send_many(self, bulk: BulkRequest) -> JobHandles[JobHandle[Any]]:

@@ -40,8 +40,8 @@ class NamedCalls:
         """Add a call.
 
         Returns:
-            The earlier call whose job this call is: it has the same key, or it is the same call with the same id. None
-            when the call has a job of its own.
+            The first call of the same key, or else the call of the same id, which is the same call. None when there is
+            none.
 
         Raises:
             ClashingCall: An earlier call has the same id and differs, or the same key and other arguments.
@@ -55,12 +55,11 @@ class NamedCalls:
         whole = _digest(_text(options)) + arguments
         of_id = self._of_id(index, options.id, whole) if options.id is not None else None
         of_key = self._of_key(options, arguments) if options.key is not None else None
-        first = of_id if of_id is not None else of_key
-        if first is None:
-            for kind, name in (("id", options.id), ("key", options.key)):
-                if name is not None:
-                    self._keep(kind, name, index, arguments, whole)
-        return first
+        if options.id is not None and of_id is None:
+            self._keep("id", options.id, index, arguments, whole)
+        if options.key is not None and of_key is None:
+            self._keep("key", options.key, index, arguments, whole)
+        return of_key if of_key is not None else of_id
 
     def _of_id(self, index: int, job_id: str, whole: bytes) -> int | None:
         place = self._prefix.index_of(job_id)

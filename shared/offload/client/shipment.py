@@ -1,7 +1,7 @@
 """The second pass over the calls of a bulk: they become messages and records.
 
 Messages go ten a request, records 25 a request, each after its message. What cannot go with others goes alone: delays
-of more than 15 minutes and large payloads. Of calls that have one job, the first is sent, and the others are told.
+of more than 15 minutes and large payloads. Of calls of one id or key, the first is sent, and the others follow.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ from collections import Counter
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
+from offload.client.bulk_blocks import blocks
 from offload.client.bulk_lookup import BulkLookup
 from offload.client.bulk_requests import Batch, BulkJob, send_alone, send_together, write_records, writes_of
 from offload.client.sender import Sent
@@ -17,10 +18,12 @@ from offload.client.spool import Outcome, Outcomes, SentHandles
 from offload.core.enqueueing.bulk import MOST_KEPT, JobHandles, PartlyEnqueued
 from offload.core.errors import OffloadError, Refused, Unavailable
 from offload.core.hooks import call_hooks
+from offload.core.jobs.accepting import check_owner
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Sequence
 
+    from offload.client.bulk_blocks import BulkCall
     from offload.client.in_flight import InFlight
     from offload.client.sender import Sender
     from offload.client.spool import Spool
@@ -32,14 +35,8 @@ if TYPE_CHECKING:
 RECORDS_AT_ONCE = 25
 """Writes of one request to the job table."""
 
-LOOKS_AT_ONCE = 100
-"""Records of one look at the job table."""
-
 MOST_FAILED_REQUESTS = 10
 """Sends in a row of which no message was accepted. After that many the service is out, and the rest is not tried."""
-
-_BLOCK = 2_000_000
-"""Bytes of calls that are in memory at once, apart from those in flight."""
 
 
 class Shipment:
@@ -77,13 +74,9 @@ class Shipment:
         """
         self._report()
         try:
-            for block in self._blocks():
+            for block in blocks(self._spool, self._prefix, repeating=False):
                 self._send_block(block)
-            for place in list(self._batches):
-                self._send_batch(place)
-            self._in_flight.finish()
-            self._write_records()  # fewer than one request takes
-            self._in_flight.finish()
+            self._finish()
             self._repeat()
         except BaseException as error:
             for request in self._announced.values():
@@ -92,33 +85,23 @@ class Shipment:
         total, prefix = len(self._spool), str(self._prefix)
         if self._count["failed"]:
             first = dict(sorted(self._failures.items()))
-            raise PartlyEnqueued(
-                JobHandles(total, prefix, self._handles.found), self._count["failed"], first, self._ids
-            )
+            handles = JobHandles(total, prefix, self._handles.found)
+            raise PartlyEnqueued(handles, self._count["failed"], first, self._ids)
         return JobHandles(total, prefix, self._handles.at)
 
     # Jobs, block by block
 
-    def _blocks(self) -> Iterator[list[tuple[int, EnqueueRequest, str]]]:
-        """Yield the jobs by their places, each with its id: so many at once as one look at the job table takes."""
-        block: list[tuple[int, EnqueueRequest, str]] = []
-        room = _BLOCK
-        for index, (request, size, repeats) in enumerate(self._spool):
-            if repeats is not None:
-                continue
-            block.append((index, request, self._job_id(index, request)))
-            room -= size
-            if len(block) == LOOKS_AT_ONCE or room <= 0:
-                yield block
-                block, room = [], _BLOCK
-        yield block
+    def _finish(self) -> None:
+        """Send what waits for others to go with, and wait until it is sent and recorded."""
+        for place in list(self._batches):
+            self._send_batch(place)
+        self._in_flight.finish()
+        self._write_records()  # fewer than one request takes
+        self._in_flight.finish()
 
-    def _job_id(self, index: int, request: EnqueueRequest) -> str:
-        return request.options.id or self._prefix.job_id(index)
-
-    def _send_block(self, block: list[tuple[int, EnqueueRequest, str]]) -> None:
+    def _send_block(self, block: list[BulkCall]) -> None:
         found, no_look = self._look(block)
-        for index, request, job_id in block:
+        for index, request, job_id, _ in block:
             if self._given_up is not None:
                 self._fail(index, request, job_id, self._given_up)
                 continue
@@ -143,9 +126,9 @@ class Shipment:
         """Whether somebody has chosen the job's id: then there may be a job of that id already."""
         return self._bulk.id_prefix is not None or request.options.id is not None
 
-    def _look(self, block: list[tuple[int, EnqueueRequest, str]]) -> tuple[BulkLookup, OffloadError | None]:
+    def _look(self, block: list[BulkCall]) -> tuple[BulkLookup, OffloadError | None]:
         """Look which jobs are there already."""
-        chosen = [(request, job_id) for _, request, job_id in block if self._is_chosen(request)]
+        chosen = [(call.request, call.job_id) for call in block if self._is_chosen(call.request)]
         if self._given_up is None:
             try:
                 return BulkLookup.look(self._sender, chosen), None
@@ -155,21 +138,37 @@ class Shipment:
         return BulkLookup(self._sender), None
 
     def _repeat(self) -> None:
-        """Tell each call that has the job of an earlier one what became of that job."""
-        if not self._spool.repeating:
-            return
-        for index, (request, _, first) in enumerate(self._spool):
-            if first is None:
-                continue
-            self._announce(index, request)
-            outcome = self._outcomes.get(first)
-            job_id = outcome.job_id or self._prefix.job_id(first)
-            if outcome.failed:
-                lost = Unavailable(f"call {first}, which has the same id or key, was not enqueued")
-                self._fail(index, request, self._job_id(index, request), self._failures.get(first, lost))
-            else:
-                self._succeed(index, request, Sent(job_id, created=False))
+        """Tell each call that has the id or key of an earlier one what became of that one, where that says all."""
+        for block in blocks(self._spool, self._prefix, repeating=True) if self._spool.repeating else ():
+            found, no_look = self._look(block)
+            for call in block:
+                first = self._outcomes.get(call.repeats)
+                if first.decides(call.request):
+                    self._follow(call, first, found, no_look or self._given_up)
+                else:
+                    # Alone: two calls of one batch cannot reserve the same key.
+                    self._send_block([call])
+                    self._finish()
         self._report()
+
+    def _follow(self, call: BulkCall, first: Outcome, found: BulkLookup, no_look: OffloadError | None) -> None:
+        """Give a call the outcome of the earlier one that it repeats."""
+        index, request, job_id, repeats = call
+        self._announce(index, request)
+        if first.failed:
+            lost = Unavailable(f"call {repeats}, which has the same id or key, was not enqueued")
+            self._fail(index, request, job_id, self._failures.get(repeats, lost))
+            return
+        named = first.job_id or self._prefix.job_id(repeats)
+        try:
+            if no_look is not None and self._is_chosen(request):
+                raise no_look
+            if job_id in found.records:
+                check_owner(request.task, found.records[job_id])
+        except OffloadError as error:
+            self._fail(index, request, job_id, error)
+        else:
+            self._succeed(index, request, Sent(named, created=False))
 
     def _add(self, job: BulkJob) -> None:
         """Add a job to its batch, or send it alone."""
@@ -232,13 +231,14 @@ class Shipment:
 
     def _succeed(self, index: int, request: EnqueueRequest, sent: Sent) -> None:
         own = None if sent.job_id == self._prefix.job_id(index) else sent.job_id
-        self._outcomes.put(index, Outcome(created=sent.created, job_id=own))
+        own_job = request.options.key_may_differ and not sent.created
+        self._outcomes.put(index, Outcome(created=sent.created, job_id=own, own=own_job))
         self._count["enqueued"] += 1
         self._announced.pop(index, None)
         call_hooks("after_enqueue", request, self._handles.of(sent), None)
 
     def _fail(self, index: int, request: EnqueueRequest, job_id: str, error: OffloadError) -> None:
-        self._outcomes.put(index, Outcome(failed=True))
+        self._outcomes.put(index, Outcome(failed=True, own=not isinstance(error, Unavailable | Refused)))
         self._count["failed"] += 1
         if len(self._failures) < MOST_KEPT:
             self._failures[index] = error

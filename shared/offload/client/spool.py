@@ -37,7 +37,7 @@ class Spooled(NamedTuple):
     Attributes:
         request: The request.
         size: Bytes that it has on disk.
-        repeats: The earlier request whose job it is; None when it has a job of its own.
+        repeats: The earlier request whose id or key it has; None when there is none.
     """
 
     request: EnqueueRequest
@@ -115,11 +115,18 @@ class Outcome(NamedTuple):
         failed: The job is not known to be enqueued.
         created: The job was not there before.
         job_id: The job's id, where it does not come from the prefix.
+        own: It is no answer to a later call of the same key: the call failed for its own id or arguments, or has the
+            key's job although its arguments may differ.
     """
 
     failed: bool = False
     created: bool = True
     job_id: str | None = None
+    own: bool = False
+
+    def decides(self, later: EnqueueRequest) -> bool:
+        """Whether a later call of the same id or key has the same outcome, so that nothing more has to be asked."""
+        return not self.own or (not self.failed and later.options.key_may_differ)
 
 
 _USUAL = Outcome()
@@ -143,7 +150,7 @@ class Outcomes:
         """
         if outcome == _USUAL and not self._flags.used:
             return
-        flags = outcome.failed | (not outcome.created) << 1 | (outcome.job_id is not None) << 2
+        flags = outcome.failed | (not outcome.created) << 1 | (outcome.job_id is not None) << 2 | outcome.own << 3
         self._flags.write(index, bytes([flags]))
         if outcome.job_id is not None:
             self._ids.write(index, outcome.job_id.encode())
@@ -152,7 +159,7 @@ class Outcomes:
         """Return what became of a call."""
         flags = int.from_bytes(self._flags.read(index))
         job_id = self._ids.read(index).rstrip(b"\0").decode() if flags & 4 else None
-        return Outcome(bool(flags & 1), not flags & 2, job_id)
+        return Outcome(bool(flags & 1), not flags & 2, job_id, bool(flags & 8))
 
 
 @dataclass(frozen=True, slots=True)

@@ -321,3 +321,15 @@ def positive(value):
     if value <= 0:
         raise ValueError("not positive")
     return value
+
+
+@dataclasses.dataclass
+class Order:
+    number: int
+    total: int = dataclasses.field(init=False, default=3)
+    lines: list[int] = dataclasses.field(default_factory=list)
+
+
+class Unsent(BaseModel):
+    a: int
+    b: int = Field(0, exclude=True)

@@ -18,7 +18,7 @@ from pydantic import BaseModel, field_serializer
 
 from offload import KeyReused, PayloadError, task
 from offload.core.enqueueing.payload_schema import PayloadSchema
-from offload.core.jobs.arguments import as_set, canonical, with_sorted_sets
+from offload.core.jobs.arguments import as_read, as_set, canonical
 from offload.core.jobs.idempotency_keys import KeyUse
 
 SAME = [
@@ -193,7 +193,7 @@ def test_what_a_serializer_of_the_users_own_wrote_stays_as_it_is():
     [({"a": 1}, {"a": 1, "b": [2]}), ({1, 2}, [3]), ("ab", ["a", "b"]), (7, [1]), (None, {"a": [2, 1]})],
 )
 def test_where_shapes_differ_the_written_form_stays(value, written):
-    assert with_sorted_sets(value, written) == written
+    assert as_read(value, written) == written
 
 
 def test_by_name_the_payload_is_that_of_delay():

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import dataclasses
 import datetime as dt
 import enum
 from typing import Any, Literal
 
 import pytest
-from pydantic import BaseModel
+from pydantic import BaseModel, ConfigDict, Field
 
 from offload import DefinitionError
 from offload.core.tasks.signature import Signature
@@ -45,6 +46,21 @@ class Holder(BaseModel):
     days: list[Day] = []
 
 
+@dataclasses.dataclass
+class WithInitVar:
+    a: int
+    b: dataclasses.InitVar[int]
+
+
+class Unsent(BaseModel):
+    a: int = Field(exclude=True)
+
+
+class Mixed(BaseModel):
+    model_config = ConfigDict(ser_json_bytes="base64")
+    raw: bytes
+
+
 def schema_of(annotation: Any) -> Any:
     def work(value): ...
 
@@ -57,6 +73,9 @@ def schema_of(annotation: Any) -> Any:
     [
         (Literal[Colour.RED], "Colour.RED cannot be read from its JSON form. Instead, derive its Enum from StrEnum"),
         (Literal["a", b"x"], "b'x' cannot be read from its JSON form. Instead, write a text for it"),
+        (list[WithInitVar], "b is an InitVar, and its value is nowhere in the dataclass. Instead, write an ordinary"),
+        (Unsent | None, "a is required, and exclude keeps it out of what is sent. Instead, give it a default"),
+        (Mixed, "ser_json_bytes='base64' is not val_json_bytes='utf8': other bytes would arrive. Instead, give both"),
         (Day, "Day.FIRST cannot be read from its JSON form"),
         (Holder | None, "Day.FIRST cannot be read from its JSON form"),
         (dict[tuple[int, int], str], "a key of type tuple cannot be read from a text. Instead, take a list of pairs"),

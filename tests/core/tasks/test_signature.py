@@ -223,6 +223,10 @@ def _definition(body: str) -> None:
         ("from __future__ import annotations\n@task\ndef work(a: Missing): ...", "Import the name at module level"),
         ("import threading\n@task\ndef work(a: threading.Thread): ...", "parameters cannot be written as JSON"),
         ("import threading\n@task\ndef work() -> threading.Thread: ...", "return annotation cannot be written as JSON"),
+        (
+            "from pydantic import OnErrorOmit\n@task\ndef work(a: OnErrorOmit[int]): ...",
+            "pydantic cannot check its parameters: SchemaError: Field 'a': 'on_error = omit' cannot be set for",
+        ),
         ("task(lambda: None)", "a lambda has no name. Instead, write a def"),
         (
             "@task\nasync def work():\n    yield 1",

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import is_dataclass
+
 from pydantic_core import ValidationError
 
 from offload.client.named_tasks import NamedTasks
 from offload.core.enqueueing import json_schema, schema_words
 from offload.core.enqueueing.payload_schema import PayloadSchema
 from offload.core.errors import DefinitionError
+from offload.core.jobs import arguments
 from offload.core.tasks import readable
 from offload.core.tasks.known_types import passes_through
 from offload.core.tasks.own_code import OwnCode
@@ -85,5 +88,29 @@ MUTANTS = (
         _Writing.with_code,
         put(call(passes_through), None, times=2),
         tests="tests/core/enqueueing",
+    ),
+    Mutant(
+        "schema: bytes in hexadecimal are written as base64",
+        json_schema._bytes,
+        drop(branch(on=schema_words.HEX)),
+        tests=_TABLE,
+    ),
+    Mutant(
+        "schema: a dataclass is sent what it makes itself",
+        arguments._object,
+        put(call(is_dataclass), False),
+        tests=_TABLE,
+    ),
+    Mutant(
+        "schema: a task may take a value that is nowhere in what is sent",
+        _Writing.object_,
+        drop(statement(readable.check_field)),
+        tests="tests/core/tasks/test_readable.py",
+    ),
+    Mutant(
+        "schema: bytes may be written in another way than they are read",
+        _Writing.leaf,
+        drop(statement(readable.check_bytes)),
+        tests="tests/core/tasks/test_readable.py",
     ),
 )

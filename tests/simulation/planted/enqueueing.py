@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import threading
+
 from offload.client import bulk_requests
 from offload.client.bulk_lookup import BulkLookup
 from offload.client.bulk_requests import BulkJob
 from offload.client.key_lookup import named_job
 from offload.client.sender import Sender
 from offload.client.shipment import Shipment
+from offload.client.spool import Outcome
+from offload.core.enqueueing import bulk
 from offload.core.enqueueing.bulk import IdPrefix
 from offload.core.enqueueing.options import CheckedOptions
 from offload.core.errors import Unavailable
@@ -21,6 +25,7 @@ from tests.simulation.selecting import (
     argument,
     attribute,
     branch,
+    call,
     comparison,
     condition,
     conditional,
@@ -78,6 +83,24 @@ MUTANTS = (
         BulkLookup.job_of,
         drop(statement(check_owner)),
         tests="tests/client/test_enqueueing_many.py",
+    ),
+    Mutant(
+        "bulk: a later call of a key has whatever the earlier one has",
+        Outcome.decides,
+        put(attribute(Outcome, "own"), False),
+        tests="tests/client/test_repeated_keys.py",
+    ),
+    Mutant(
+        "bulk: async code that is cancelled goes on",
+        bulk.in_own_thread,
+        put(call(threading.Event.is_set), False),
+        tests="tests/client/test_enqueueing_many.py",
+    ),
+    Mutant(
+        "bulk: a repeated key hides that another task has the call's id",
+        Shipment._follow,
+        drop(statement(check_owner)),
+        tests="tests/client/test_repeated_keys.py",
     ),
     Mutant(
         "options: an eta may be years ahead",

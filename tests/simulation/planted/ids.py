@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from offload.cli import output
+from offload.client import bulk_blocks
 from offload.client.bulk_lookup import BulkLookup
 from offload.client.key_lookup import named_job
 from offload.client.named_calls import NamedCalls
 from offload.client.sender import Sender
-from offload.client.shipment import Shipment
 from offload.core.enqueueing.options import CheckedOptions
 from offload.core.errors import UnknownTask
 from offload.core.ids import new_id
@@ -136,7 +136,7 @@ _KEYS = (
     ),
     Mutant(
         "names: a call that has the job of another is sent too",
-        Shipment._blocks,
+        bulk_blocks.blocks,
         drop(branch(doing=go_on())),
         tests="tests/client/test_named_calls.py",
     ),

@@ -5,14 +5,16 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Sequence
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Generic, NamedTuple, NoReturn, TypeVar, overload
 
 from offload.core.errors import DefinitionError, OffloadError, PayloadError
 from offload.core.ids import JOB_ID, new_id
 
 if TYPE_CHECKING:
+    import asyncio
     import random
-    from collections.abc import Callable, Iterable, Mapping
+    from collections.abc import Callable, Iterable, Iterator, Mapping
 
     from offload.core.enqueueing.handle import JobHandle
     from offload.core.enqueueing.request import EnqueueRequest
@@ -236,26 +238,62 @@ class PartlyEnqueued(OffloadError):
         return self.handles.id_prefix
 
 
-async def in_own_thread(work: Callable[[Progress], T], progress: Progress | None) -> T:
-    """Do work that takes long in a thread, so that an event loop goes on meanwhile.
+async def in_own_thread(
+    work: Callable[[Iterable[Any], Progress], T], calls: Iterable[Any], progress: Progress | None
+) -> T:
+    """Enqueue many jobs in a thread, so that an event loop goes on meanwhile.
+
+    The thread is no thread of `asyncio.to_thread`: those belong to the program, may all be busy, and a loop that ends
+    waits for them.
 
     Args:
-        work: The work; it is given the function to report its progress to.
-        progress: Called with what is reported. When the caller is cancelled, the work ends at its next report.
+        work: Enqueues the jobs of some calls; it is given the function to report its progress to.
+        calls: The calls.
+        progress: Called with what is reported. When the caller is cancelled, the work ends at its next call or report.
     """
-    import asyncio  # only async callers pay for it
+    import asyncio  # only async callers pay for these
+    import contextvars
     import threading
+    from concurrent.futures import Future
 
     cancelled = threading.Event()
+    outcome: Future[T] = Future()
+    loop, context = asyncio.get_running_loop(), contextvars.copy_context()
+    done = loop.create_future()
 
-    def report(done: int, total: int) -> None:
+    def stop_if_cancelled() -> None:
         if cancelled.is_set():
             raise asyncio.CancelledError
-        if progress is not None:
-            progress(done, total)
 
+    def read() -> Iterator[Any]:
+        for call in calls:
+            stop_if_cancelled()
+            yield call
+        stop_if_cancelled()
+
+    def report(dealt_with: int, total: int) -> None:
+        stop_if_cancelled()
+        if progress is not None:
+            progress(dealt_with, total)
+
+    def run() -> None:
+        try:
+            outcome.set_result(context.run(work, read(), report))
+        except BaseException as error:  # noqa: BLE001 - whatever it is, the caller is told
+            outcome.set_exception(error)
+        # A loop that was closed meanwhile has cancelled its callers.
+        with suppress(RuntimeError):
+            loop.call_soon_threadsafe(_wake, done)
+
+    # Nobody has to wait for what was cancelled, so the process may end before the thread does.
+    threading.Thread(target=run, name="offload-many", daemon=True).start()
     try:
-        return await asyncio.to_thread(work, report)
-    except asyncio.CancelledError:
+        await done
+    finally:
         cancelled.set()
-        raise
+    return outcome.result()
+
+
+def _wake(waiting: asyncio.Future[None]) -> None:
+    if not waiting.done():
+        waiting.set_result(None)

@@ -59,6 +59,12 @@ class _Rebuilding:
         return node
 
     def _part(self, node: Any) -> CoreSchema:
+        if isinstance(node, Mapping) and words.ON_ERROR in node:
+            inner = {word: value for word, value in node.items() if word != words.ON_ERROR}
+            return core_schema.with_default_schema(self._value(inner), on_error=node[words.ON_ERROR])
+        return self._value(node)
+
+    def _value(self, node: Any) -> CoreSchema:
         if not isinstance(node, Mapping) or words.LEFT_TO_WORKER in node:
             return core_schema.any_schema()
         if "$ref" in node:
@@ -198,13 +204,13 @@ def _leaf(node: Mapping[str, Any]) -> CoreSchema:
     form = str(node.get("format") or node.get("type"))
     if form in _IN_PYTHON:
         return _in_python(_IN_PYTHON[form])
-    kind = "bytes" if form == words.UTF8 else words.BY_FORMAT.get(form)
+    kind = "bytes" if form in words.BYTES_FORMATS.values() else words.BY_FORMAT.get(form)
     if kind is None:
         return core_schema.str_schema() if node.get("type") == "string" else core_schema.any_schema()
     rules = {**_limits(node, words.LEAVES[kind].words), **node.get(words.RULES, {})}
     if kind == "bytes":
         rules.pop("strict", None)
-        return _bytes(rules, as_text=form == words.UTF8)
+        return _bytes(rules, form)
     made: Any = {"type": kind, **rules}
     if "strict" in rules and kind in words.AS_TEXT:
         return _strict(made)
@@ -233,12 +239,16 @@ def _strict(schema: Any) -> CoreSchema:
 
 
 _BASE64 = SchemaValidator(core_schema.bytes_schema(), CONFIG)
+_HEX = SchemaValidator(core_schema.bytes_schema(), {**CONFIG, "val_json_bytes": "hex"})
 
 
-def _bytes(rules: Any, *, as_text: bool) -> CoreSchema:
+def _bytes(rules: Any, form: str) -> CoreSchema:
     content = core_schema.bytes_schema(**rules)
-    if as_text:
+    if form == words.UTF8:
         return core_schema.no_info_after_validator_function(bytes.decode, content)
+    if form == words.HEX:
+        read = core_schema.no_info_before_validator_function(_bytes_from_hex, content)
+        return core_schema.no_info_after_validator_function(bytes.hex, read)
     return core_schema.no_info_before_validator_function(_bytes_from_text, content)
 
 
@@ -250,6 +260,15 @@ def _bytes_from_text(value: Any) -> Any:
         return bytearray(_BASE64.validate_json(to_json(value)))
     except ValueError as error:
         raise ValueError("a text must be base64; give bytes to have them written so") from error
+
+
+def _bytes_from_hex(value: Any) -> Any:
+    if not isinstance(value, str):
+        return value
+    try:
+        return bytearray(_HEX.validate_json(to_json(value)))
+    except ValueError as error:
+        raise ValueError("a text must be hexadecimal; give bytes to have them written so") from error
 
 
 _IN_PYTHON: Mapping[str, Any] = {

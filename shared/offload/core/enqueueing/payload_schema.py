@@ -10,7 +10,7 @@ given in its JSON form, or as:
 | `uuid`, `decimal`, `base64url`             | `UUID`, `Decimal`, `bytes`; a text for bytes is base64 |
 | `enum`                                     | a member of an `Enum` with that value             |
 | an object                                  | a model, a dataclass, any mapping                 |
-| an array                                   | a tuple, a set                                    |
+| an array                                   | a tuple, a set, any sequence                      |
 
 What a schema cannot say is left to the worker, which has the function: the part is accepted, and written as it was
 given.
@@ -19,7 +19,7 @@ given.
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from datetime import date, datetime, time, timedelta
 from decimal import Decimal
@@ -32,7 +32,7 @@ from pydantic_core import SchemaValidator, to_json, to_jsonable_python
 
 from offload.core.enqueueing.json_schema import CONFIG, WRITING, rebuilt
 from offload.core.errors import PayloadError
-from offload.core.jobs.arguments import canonical, with_sorted_sets
+from offload.core.jobs.arguments import as_read, canonical
 
 _KEPT = (str, int, float, bool, bytes, datetime, date, time, timedelta, UUID, Decimal, type(None))
 
@@ -75,7 +75,7 @@ class PayloadSchema:
             checked = self._validator.validate_python(_plain(payload, with_sets=self._has_sets))
             written: dict[str, Any] = json.loads(to_json(checked, **WRITING))
             if self._has_sets:
-                written = with_sorted_sets(checked, written)
+                written = as_read(checked, written)
         except (ValueError, TypeError, LookupError, RecursionError) as error:  # what pydantic raises is a ValueError
             raise wrong_fields(self._task, error) from error
         return written
@@ -92,17 +92,17 @@ def _plain(value: Any, *, with_sets: bool) -> Any:
         return value
     if isinstance(value, Mapping):
         return {_plain(name, with_sets=with_sets): _plain(item, with_sets=with_sets) for name, item in value.items()}
-    if isinstance(value, list):
-        return [_plain(item, with_sets=with_sets) for item in value]
     if isinstance(value, tuple):  # stays one: a union may have a list too
         return tuple(_plain(item, with_sets=with_sets) for item in value)
+    if isinstance(value, Sequence) and not isinstance(value, str | bytes | bytearray | memoryview):
+        return [_plain(item, with_sets=with_sets) for item in value]
     if isinstance(value, AbstractSet):
         return _plain_set(value, with_sets=with_sets)
     if isinstance(value, bytearray | memoryview):
         return bytes(value)
     if hasattr(value, "get_secret_value"):  # pydantic writes asterisks for it
         return _plain(value.get_secret_value(), with_sets=with_sets)
-    return to_jsonable_python(value, **WRITING)
+    return as_read(value, to_jsonable_python(value, **WRITING))
 
 
 def _plain_set(value: AbstractSet[Any], *, with_sets: bool) -> Any:

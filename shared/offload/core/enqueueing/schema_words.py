@@ -24,6 +24,9 @@ ALIASES = "x-aliases"
 KEYS = "x-keys"
 """The schema of an object's names, where they are no plain texts."""
 
+ON_ERROR = "x-on-error"
+"""What becomes of an item that is wrong: `omit` leaves it out."""
+
 NAMES = "x-names"
 """The names of the places of a named tuple."""
 
@@ -95,6 +98,12 @@ LEAVES: Mapping[str, Leaf] = {
 
 UTF8 = "binary"
 """The format of bytes whose JSON form is their text: models and dataclasses of pydantic write bytes so."""
+
+HEX = "hex"
+"""The format of bytes whose JSON form is hexadecimal: a model may say so."""
+
+BYTES_FORMATS: Mapping[str, str] = {"utf8": UTF8, "base64": "base64url", "hex": HEX}
+"""The formats of bytes, by what pydantic calls the way in which they are written."""
 
 BY_FORMAT: Mapping[str, str] = {leaf.format or leaf.type: name for name, leaf in LEAVES.items()}
 """Their names, by format or type."""

@@ -16,6 +16,8 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from collections.abc import Set as AbstractSet
+from dataclasses import fields as dataclass_fields
+from dataclasses import is_dataclass
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -48,10 +50,11 @@ def as_set(items: Iterable[Any]) -> list[Any]:
     return [by_text[text] for text in sorted(by_text)]
 
 
-def with_sorted_sets(value: Any, written: Any) -> Any:
-    """Return what a value was written as, with the items of each of its sets sorted.
+def as_read(value: Any, written: Any) -> Any:
+    """Return what a value was written as, in the form in which it is read.
 
-    Python hands out the items of a set in an order that changes from one process to the next.
+    The items of each set are sorted: Python hands them out in an order that changes from one process to the next. The
+    fields that a dataclass makes itself (`init=False`) are left out: it takes no values for them.
 
     Args:
         value: The value.
@@ -70,8 +73,7 @@ def _list(value: Any, written: list[Any]) -> list[Any]:
     if isinstance(value, str | bytes | Mapping) or not hasattr(value, "__len__") or len(value) != len(written):
         return written
     items = [
-        with_sorted_sets(one, other) if isinstance(other, _NESTED) else other
-        for one, other in zip(value, written, strict=True)
+        as_read(one, other) if isinstance(other, _NESTED) else other for one, other in zip(value, written, strict=True)
     ]
     return sorted(items, key=canonical) if is_set else items
 
@@ -82,8 +84,7 @@ def _object(value: Any, written: dict[str, Any]) -> dict[str, Any]:
             return written
         fields = dict(zip(written, value.values(), strict=True))
     else:  # a model, a dataclass
+        derived = {field.name for field in dataclass_fields(value) if not field.init} if is_dataclass(value) else ()
+        written = {name: item for name, item in written.items() if name not in derived}
         fields = {name: getattr(value, name, None) for name in written}
-    return {
-        name: with_sorted_sets(fields[name], item) if isinstance(item, _NESTED) else item
-        for name, item in written.items()
-    }
+    return {name: as_read(fields[name], item) if isinstance(item, _NESTED) else item for name, item in written.items()}

@@ -47,3 +47,32 @@ def check_keys(node: Mapping[str, Any]) -> None:
             raise DefinitionError(
                 f"not all keys of {values} can be read from texts. Instead, take texts, or an IntEnum"
             )
+
+
+def check_field(name: str, field: Mapping[str, Any], *, needed: bool) -> None:
+    """Check a field of a model or a dataclass.
+
+    Raises:
+        DefinitionError: The value that it needs is not in what is sent.
+    """
+    if field.get("init_only"):
+        msg = f"{name} is an InitVar, and its value is nowhere in the dataclass. Instead, write an ordinary field"
+        raise DefinitionError(msg)
+    if needed and (field.get("serialization_exclude") or field.get("serialization_exclude_if")):
+        msg = f"{name} is required, and exclude keeps it out of what is sent. Instead, give it a default, or send it"
+        raise DefinitionError(msg)
+
+
+def check_bytes(config: Mapping[str, Any]) -> None:
+    """Check the settings of the model around a field of bytes.
+
+    Raises:
+        DefinitionError: Bytes are written in one way and read in another, so others would arrive.
+    """
+    write, read = (config.get(name, "utf8") for name in ("ser_json_bytes", "val_json_bytes"))
+    if write != read:
+        msg = (
+            f"ser_json_bytes={write!r} is not val_json_bytes={read!r}: other bytes would arrive. "
+            "Instead, give both settings one value"
+        )
+        raise DefinitionError(msg)

@@ -17,7 +17,7 @@ from pydantic_core import PydanticSerializationError, to_jsonable_python
 from offload.core.enqueueing import schema_words as words
 from offload.core.tasks.known_types import format_of, is_pydantics, passes_through
 from offload.core.tasks.own_code import OwnCode, reads_others
-from offload.core.tasks.readable import check_keys, check_values
+from offload.core.tasks.readable import check_bytes, check_field, check_keys, check_values
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
@@ -82,10 +82,9 @@ class _Writing:
         if isinstance(rules.get("pattern"), re.Pattern):
             rules |= _of_pattern(rules.pop("pattern"))
         written: Written = {"type": leaf.type} | ({"format": leaf.format} if leaf.format else {})
-        if kind == "bytes" and self._bytes_mode != "base64":
-            if self._bytes_mode != "utf8":
-                return dict(_LEFT)
-            written["format"] = words.UTF8
+        if kind == "bytes":
+            check_bytes(self.config)
+            written["format"] = words.BYTES_FORMATS[self._bytes_mode]
         for word, name in leaf.words.items():
             if isinstance(rules.get(name), int | float | str):
                 written[word] = rules.pop(name)
@@ -173,6 +172,7 @@ class _Writing:
     def object_(self, node: Node, fields: Iterable[tuple[str, Node, bool]]) -> Written:
         properties, required = {}, []
         for name, field, needed in fields:
+            check_field(name, field, needed=needed)
             written = self.part(field["schema"])
             alias = field.get("validation_alias")
             properties[name] = written | ({words.ALIASES: alias} if alias is not None and alias != name else {})
@@ -213,6 +213,8 @@ class _Writing:
 
     def default(self, node: Node) -> Written:
         written = self.part(node["schema"])
+        if node.get("on_error", "raise") != "raise":
+            return {**written, words.ON_ERROR: "omit"} if node["on_error"] == "omit" else {**written, **_LEFT}
         if node.get("validate_default", self.config.get("validate_default")):
             return written
         if node.get("default_factory") in _EMPTY:

@@ -21,11 +21,11 @@ from pydantic import (
     TypeAdapter,
     ValidationError,
 )
-from pydantic_core import PydanticSerializationError
+from pydantic_core import PydanticSerializationError, SchemaError
 from typing_extensions import TypedDict
 
 from offload.core.errors import DefinitionError, PayloadError, WrongResult
-from offload.core.jobs.arguments import with_sorted_sets
+from offload.core.jobs.arguments import as_read
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -97,6 +97,9 @@ class Signature:
         except (PydanticSchemaGenerationError, PydanticUserError, TypeError) as error:
             msg = f"task {self._name!r}: its {what} cannot be written as JSON: {str(error).splitlines()[0]}"
             raise DefinitionError(msg) from error
+        except SchemaError as error:
+            msg = f"task {self._name!r}: pydantic cannot check its {what}: {str(error).splitlines()[-1].strip()}"
+            raise DefinitionError(msg) from error
 
     def bind(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> dict[str, Any]:
         """Turn a call's arguments into a payload of JSON values.
@@ -111,15 +114,16 @@ class Signature:
             raise PayloadError(msg) from error
         # Validating what was given catches the mistake at the caller; dumping it writes the JSON form.
         try:
-            checked = self._payload.validate_python(arguments)
+            # A parameter that has an alias is called by its own name all the same.
+            checked = self._payload.validate_python(arguments, **_BOTH_NAMES)
             # What only shows (computed fields, what a JSON text says) stays out: the worker could not read it.
             encoded: dict[str, Any] = json.loads(self._payload.dump_json(checked, warnings=False, round_trip=True))
         except OSError:
             raise  # a validator that asks elsewhere may get its answer the next time
         except Exception as error:
             raise self._wrong(error) from error
-        in_order: dict[str, Any] = with_sorted_sets(checked, encoded)
-        return in_order
+        in_payload: dict[str, Any] = as_read(checked, encoded)
+        return in_payload
 
     def _missing(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> str | None:
         """Name all arguments that a call lacks; None when something else is wrong with the call."""

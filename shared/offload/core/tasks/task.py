@@ -254,7 +254,9 @@ class TaskWithOptions(Generic[P, R]):
         id_prefix: str | None = None,
     ) -> JobHandles[JobHandle[R]]:
         """`delay_many` for `async` code; see `Task.adelay_many`."""
-        return await in_own_thread(lambda told: self.delay_many(calls, progress=told, id_prefix=id_prefix), progress)
+        return await in_own_thread(
+            lambda checked, told: self.delay_many(checked, progress=told, id_prefix=id_prefix), calls, progress
+        )
 
     def send(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> JobHandle[R]:
         """Enqueue a job whose arguments are already gathered."""
