@@ -8,6 +8,7 @@ import urllib.request
 import pytest
 
 from offload import RateLimit, Retry, State
+from offload.core.jobs.fingerprint import fingerprint
 from tests.runtime.scripted_task import ScriptedTask, fail
 
 WRITE_UNIT = 1024
@@ -185,4 +186,4 @@ def test_the_end_that_stays_has_the_whole_traceback(deploy):
     assert "in calls\n" in waiting.error["traceback"]
     assert "The above exception was the direct cause" in failed.error["traceback"]
     assert failed.error["traceback"].count("in calls_again") == 8
-    assert waiting.fingerprint == failed.fingerprint
+    assert fingerprint(waiting.error) == fingerprint(failed.error)
