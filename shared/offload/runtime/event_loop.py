@@ -76,7 +76,7 @@ class LimitedCoroutine(Coroutine[Any, Any, T]):
         self._coroutine, self._limit, self._children = coroutine, limit, ChildrenEnd()
         self._timer: asyncio.TimerHandle | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
-        self._number, self._due = 0, 0.0
+        self._number, self._raised, self._due = 0, 0, 0.0
         self._ended = self._cancels = self._is_brought = False
         self._stray: Callable[[], bool] | None = None
 
@@ -97,12 +97,14 @@ class LimitedCoroutine(Coroutine[Any, Any, T]):
             if task is not None:
                 task.uncancel()  # the limit is no cancel that somebody asked for
             error = self._limit.next_error(_LimitCancels, _StillCancels)
+            self._raised = self._limit.raised
             return self._step(self._coroutine.throw, error)
         if self._cancels:
             self._cancel_was_swallowed()
         if self._stray is not None:  # what the coroutine waits for hands it on, as itself or as what it made of it
             self._stray = None
             self._limit.raised += 1
+            self._raised = self._limit.raised
         return self._step(self._coroutine.throw, error, *rest)
 
     def close(self) -> None:
@@ -156,7 +158,7 @@ class LimitedCoroutine(Coroutine[Any, Any, T]):
 
     def _wait(self, seconds: float | None) -> None:
         if seconds is not None and self._loop is not None:
-            self._is_brought = False
+            self._is_brought, self._raised = False, self._limit.raised
             self._due = self._loop.time() + seconds
             self._look_in(seconds)
 
@@ -176,6 +178,10 @@ class LimitedCoroutine(Coroutine[Any, Any, T]):
             self._look_in(rest if self._stray is None else min(rest, LEAST_PAUSE))
             return
         self._stray = None
+        if not self._is_brought and self._limit.raised != self._raised:  # a test's clock has brought it, in a sleep
+            self._number += 1
+            self._wait(self._limit.pause(self._number))
+            return
         self._cancels = True
         (task,) = (task for task in asyncio.all_tasks() if task.get_coro() is self)
         task.cancel()

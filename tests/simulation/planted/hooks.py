@@ -21,7 +21,7 @@ MUTANTS = (
     Mutant(
         "hook: a failure without a run is not reported",
         Reports._ended_without_run,
-        drop(statement(call_hooks)),
+        drop(statement(Reports._call_hooks)),
         tests="tests/runtime",
     ),
     Mutant(
