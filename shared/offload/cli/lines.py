@@ -232,7 +232,7 @@ def _print(task: str, prefix: str, jobs: JobHandles[JobHandle[Any]], *, as_json:
 
 
 def _new(jobs: Iterable[JobHandle[Any] | None]) -> int:
-    return sum(job is not None and job.created is True for job in jobs)
+    return sum(1 for job in jobs if job is not None and job.created)
 
 
 def _old(jobs: JobHandles[JobHandle[Any]]) -> str:

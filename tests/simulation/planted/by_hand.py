@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from offload.client.dead_letter_scan import DeadLetterScan, sent_again
-from offload.core.jobs import cancelling, claiming, ending, manual_retry
+from offload.core.jobs import cancelling, claiming, ending, manual_retry, record
 from offload.core.jobs.record import NOT_STARTED
 from offload.core.jobs.state import State
 from offload.core.messages.message import Message
@@ -48,6 +48,12 @@ MUTANTS = (
         "cancel: a running job is ended under its worker",
         cancelling.cancel_waiting,
         put(cancelling._WAITING, (*cancelling._WAITING, State.RUNNING)),
+    ),
+    Mutant(
+        "cancel: the history does not say which attempt was the last",
+        record.history_with_attempts,
+        drop(branch(on=State.CANCELLED)),
+        tests="tests/runtime/test_cancelling.py",
     ),
     Mutant("cancel: a run does not look whether it was asked to stop", RunningJob.cancelled, drop(branch())),
     Mutant(

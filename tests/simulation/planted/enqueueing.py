@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 
+from offload.cli import lines
 from offload.client import bulk_requests
 from offload.client.bulk_lookup import BulkLookup
 from offload.client.bulk_requests import BulkJob
@@ -13,11 +14,13 @@ from offload.client.shipment import Shipment
 from offload.client.spool import Outcome
 from offload.core.enqueueing import bulk
 from offload.core.enqueueing.bulk import IdPrefix
+from offload.core.enqueueing.handle import JobHandle
 from offload.core.enqueueing.options import CheckedOptions
 from offload.core.errors import Unavailable
 from offload.core.jobs import idempotency_keys
 from offload.core.jobs.accepting import accept, check_owner
 from offload.core.retention import LONGEST_DELAY
+from offload.core.tasks import setting
 from offload.core.writes import Test, Write
 from tests.simulation.edits import always, drop, move, put
 from tests.simulation.planting import Mutant
@@ -132,5 +135,17 @@ MUTANTS = (
         "key: a job that was cancelled in its run frees it",
         idempotency_keys.never_started,
         drop(comparison("in", "started_at")),
+    ),
+    Mutant(
+        "from a file: jobs that were there already are counted as new",
+        lines._new,
+        drop(attribute(JobHandle, "created")),
+        tests="tests/cli/test_enqueue.py",
+    ),
+    Mutant(
+        "settings: a task may set what Lambda sets itself",
+        setting.is_environment,
+        drop(branch(on=setting.LAMBDAS_OWN)),
+        tests="tests/core/tasks/test_settings.py",
     ),
 )
