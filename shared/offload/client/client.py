@@ -320,10 +320,7 @@ class Client:
             self.clock.sleep(pause)
 
     async def await_(self, job_id: str, timeout: Duration | None = None, task: str | None = None) -> Job:  # noqa: ASYNC109 - the job's wait, not a scope's
-        """`wait` for `async` code: many waits share one thread and its requests, of up to a hundred jobs each.
-
-        Its timeout is told on time, whatever the requests do.
-        """
+        """`wait` for `async` code, whose timeout is told on time: many waits share one thread and its requests."""
         if not isinstance(self.clock, SystemClock):
             return await self.off_loop(lambda: self.wait(job_id, timeout, task))  # it is the wait that moves the clock
         check_record_id(job_id)
