@@ -41,12 +41,15 @@ if TYPE_CHECKING:
 _LONGEST_IN_QUEUES = 14 * DAY
 _RECORD_LIVES = 35 * DAY
 """What the documents promise, in seconds. The library's own constant would excuse a fault in itself."""
+_RECEIVES = 4
+"""How often a message is received that nobody can copy. A fault in each of them ends what a worker tries."""
 _NO_ANSWER = (Unavailable, Refused)
 _SLOWEST_WRITE = 7_200
 """Seconds from the decision for a write until it is carried out, at most: its process may stand still in between."""
 
-_LONGEST_HIDDEN = 12 * 3_600
-"""Seconds that a message waits at most without anybody writing its job's record: hidden, when no copy can be sent."""
+_LONGEST_UNWRITTEN = 6 * DAY + 12 * 3_600
+"""Seconds that a message waits at most without anybody writing its job's record: in a queue that stands still (see
+`ages`), and then hidden, when no copy can be sent."""
 
 _MICRO, _ROUNDED, _EARLY = 1_000_000, 0.99999, 0.002
 """A rate limit counts in microseconds; what it counts is rounded; clocks count in whole milliseconds."""
@@ -111,7 +114,7 @@ class Checks:
         waits = record is not None and record["attempt"] == 0 and not State(record["state"]).ended
         if record is None or not waits or queue.endswith("-dlq") or record["task"] != _task_of(queue):
             return
-        if record["ttl"] < now + _RECORD_LIVES - _LONGEST_HIDDEN:
+        if record["ttl"] < now + _RECORD_LIVES - _LONGEST_UNWRITTEN:
             self._broken(
                 "life", job_id, f"its record lives {(record['ttl'] - now) / DAY:.1f} days after its message is sent"
             )
@@ -243,12 +246,12 @@ class Checks:
     def judge(self, records: dict[str, Item]) -> None:
         """Judge each job's record when nothing is left to do."""
         for expected, (job_id, _) in self._ends.items():
-            if expected not in records and not self._ends_chain(job_id):
+            if expected not in records and not self._ends_chain(job_id) and not self._is_given_up(records[job_id]):
                 self._broken("I8 follow-ups", job_id, f"no job {expected}")
         self._unconfirmed()
         followers = {target for task in self._pipeline.tasks.values() for target in task.settings.follow_ups.values()}
         for job_id, record in records.items():
-            if "follow_up" in record:
+            if "follow_up" in record and not self._is_given_up(record):
                 self._broken("I8 follow-ups", job_id, f"{record['follow_up']} is still to be enqueued")
             if record["task"] in followers and record.get("parent") and job_id not in self._followed:
                 self._broken("I8 follow-ups", job_id, f"follows no end of {record['parent']}")
@@ -256,6 +259,11 @@ class Checks:
                 self._stays(record)
         self._outcomes(records)
         self._rates()
+
+    def _is_given_up(self, record: Item) -> bool:
+        """Tell whether a follow-up may be given up: no copy is made of a broken body, which has a few receives."""
+        faults = sum(entry.kind == "fault" for entry in self._pipeline.trace)
+        return record.get("error", {}).get("type") == MessageError.__name__ and faults >= _RECEIVES
 
     def _unconfirmed(self) -> None:
         """Check that a key is confirmed, unless somebody who used it died, or had no answer."""
