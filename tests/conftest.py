@@ -73,15 +73,17 @@ def _unmeasured() -> None:
 
 
 @pytest.fixture(autouse=True)
-def _same_time(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+def _same_time(request: pytest.FixtureRequest) -> Iterator[None]:
     """Let every virtual clock begin at the same time, so that the library's tests are the same on every day.
 
     Tests of the tasks may be a user's, whose virtual clock begins at the present.
     """
     from offload.memory import clock
 
-    if "functions" not in request.path.parts:
-        monkeypatch.setattr(clock, "present", lambda: clock.START - 1)  # rounded up to the second
+    with pytest.MonkeyPatch.context() as patch:  # not the test's own, which ends before the test's other fixtures
+        if "functions" not in request.path.parts:
+            patch.setattr(clock, "present", lambda: clock.START - 1)  # rounded up to the second
+        yield
 
 
 @pytest.fixture

@@ -371,9 +371,9 @@ def test_ten_thousand_waits_are_one_thread_and_few_requests(client, table):
     began_at = time.monotonic()
     assert asyncio.run(produce()) == list(range(10_000))
 
-    assert set(pollers()) <= set(started)
-    assert len(pollers()) == 1
-    others = [each.name for each in started if each not in pollers()]
+    assert set(pollers()) <= set(started)  # it may have ended since
+    assert sum(each.name == "offload-poller" for each in started) == 1
+    others = [each.name for each in started if each.name != "offload-poller"]
     assert len(others) <= MOST_THREADS
     assert all(name.startswith("offload-request") for name in others)
     waited = time.monotonic() - began_at

@@ -45,7 +45,7 @@ def _bound(function: ast.AST) -> set[str]:
     bound, foreign = set[str](), set[str]()
     for node in _own(function):
         bound |= set(bound_names(node))
-        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
             bound.add(node.name)
         if isinstance(node, ast.Global | ast.Nonlocal):
             foreign |= set(node.names)
@@ -84,7 +84,12 @@ class _Renamed(ast.NodeTransformer):
                 node.id = self._new(name)
             case ast.arg(name):
                 node.arg = self._new(name)
-            case ast.ExceptHandler(name=str(name)) | ast.MatchAs(name=str(name)) | ast.MatchStar(name=str(name)):
+            case (
+                ast.ClassDef(name=str(name))
+                | ast.ExceptHandler(name=str(name))
+                | ast.MatchAs(name=str(name))
+                | ast.MatchStar(name=str(name))
+            ):
                 node.name = self._new(name)
             case ast.Nonlocal(names):
                 node.names = [self._new(name) for name in names]

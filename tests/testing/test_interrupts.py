@@ -11,6 +11,14 @@ from offload import Hooks, Retry, State, current_job, task
 from offload.testing import Eager, Faults, Pipeline
 
 
+@pytest.fixture(autouse=True)
+def _keyboard():
+    """Have Ctrl-C raise an error, also where these tests run in the background: a shell lets such a job ignore it."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
 @task(retry=Retry(max_attempts=3, base="1s"))
 def interrupted(swallow: bool = False) -> None:
     try:

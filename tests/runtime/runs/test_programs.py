@@ -18,6 +18,7 @@ import pytest
 
 from offload import Hooks, Retry, State, task
 from offload.core.tasks import inherited_job
+from offload.core.tasks.retry_policy import grouped
 from offload.runtime.limits import SoftLimit
 from offload.testing.simulated_worker import SimulatedWorker
 from offload.testing.surroundings import MANIFEST
@@ -132,7 +133,10 @@ def call_as_job(program, deploy, register, monkeypatch):
     if record.state is State.SUCCEEDED:
         return job.result(0), None, events
     assert record.error["type"] == type(errors.error).__name__
-    assert record.error["message"] == text(errors.error).encode("utf-8", "replace").decode()[:1000]
+    told_of = text(errors.error).encode("utf-8", "replace").decode()[:1000]
+    if isinstance(errors.error, BaseExceptionGroup):
+        told_of += f": {': '.join(told(grouped(errors.error)[0])[:2])}"
+    assert record.error["message"] == told_of
     return None, told(errors.error), events
 
 

@@ -31,7 +31,7 @@ MUTANTS = (
     ),
     Mutant(
         "by name: what a validator of the task's own sees first is refused",
-        json_schema._Rebuilding._part,
+        json_schema._Rebuilding._value,
         drop(comparison("in", schema_words.LEFT_TO_WORKER)),
         tests=_TABLE,
     ),

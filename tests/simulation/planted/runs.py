@@ -78,7 +78,7 @@ MUTANTS = (
     Mutant(
         "event loop: what came into a task counts as the coroutine's first",
         SoftLimit._interrupt,
-        put(naming(SoftLimit._next_astray), Code("self.next_error")),
+        put(naming(SoftLimit._next_astray), Code("_0.__self__.next_error")),
         tests=_RUNTIME,
     ),
     Mutant(

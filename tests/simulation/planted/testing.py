@@ -7,9 +7,7 @@ from offload.core.errors import did_you_mean
 from offload.core.tasks import context, inherited_job, references, worker_process
 from offload.testing import job_threads
 from offload.testing.event_loop import VirtualLoop
-from offload.testing.event_source import EventSourceMapping
 from offload.testing.green_threads import GreenThreads, without_running_loop
-from offload.testing.pipeline import Pipeline
 from offload.testing.simulated_worker import _VirtualLimit
 from tests.simulation.edits import Code, drop, put
 from tests.simulation.planting import Mutant
@@ -44,12 +42,6 @@ MUTANTS = (
         tests=_TESTING,
     ),
     Mutant("clock: an eta is late by what the test takes", GreenThreads.catch_up, drop(branch()), tests=_TESTING),
-    Mutant(
-        "pipeline: one invocation after the other",
-        Pipeline._step,
-        put(call(EventSourceMapping.poll), Code("mapping.poll()")),
-        tests="tests/testing/test_pipeline.py",
-    ),
     Mutant(
         "pipeline: a test has no event loop beside a job that runs",
         GreenThreads.advance_to,
